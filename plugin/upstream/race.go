@@ -1,0 +1,171 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+)
+
+// race is one question on its way through a schedule. One goroutine at a time touches
+// it; the queries report through finishes.
+type race struct {
+	query    query
+	plan     []attempt
+	next     int   // the place in plan of the next start
+	runs     []run // what was started, in that order
+	failed   []*Server
+	finishes chan finish      // has room for all, so that no query waits to report
+	late     <-chan time.Time // fires when patience with the latest run is over
+}
+
+// run is one query to one server. While it is pending, result and elapsed are zero.
+type run struct {
+	server  *Server
+	started time.Time
+	ended   bool
+	result  result
+	elapsed time.Duration
+}
+
+// finish is the report of the query that was started as runs[index].
+type finish struct {
+	index  int
+	result result
+}
+
+// nobody is no index of a run.
+const nobody = -1
+
+func newRace(q query, plan []attempt) *race {
+	return &race{query: q, plan: plan, finishes: make(chan finish, len(plan))}
+}
+
+// first returns the first good answer, or nil when every server has failed or ctx is
+// done. The first server, whose reply nearly always decides, is asked by the caller's
+// own goroutine: a new one, growing its stack as the reply is read, would cost a third
+// of the whole exchange. Only if the server is silent for too long does another
+// goroutine take over the race, and the caller's reports to it like any other.
+func (r *race) first(ctx context.Context) *Answer {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	server, index := r.enter()
+	outcome := make(chan *Answer, 1)
+	others := time.AfterFunc(r.plan[r.next].delay, func() {
+		r.start(ctx)
+		outcome <- r.wait(ctx)
+		cancel() // the caller's own query may still be pending
+	})
+	f := finish{index, server.exchange(ctx, r.query)}
+	if !others.Stop() {
+		r.finishes <- f
+		return <-outcome
+	}
+	if answer := r.finish(ctx, f); answer != nil {
+		return answer
+	}
+	return r.wait(ctx)
+}
+
+// wait returns the first good answer to come, or nil when every server has failed or
+// ctx is done.
+func (r *race) wait(ctx context.Context) *Answer {
+	for !r.lost() {
+		select {
+		case f := <-r.finishes:
+			if answer := r.finish(ctx, f); answer != nil {
+				return answer
+			}
+		case <-r.late:
+			r.start(ctx)
+		case <-ctx.Done():
+			return nil
+		}
+	}
+	return nil
+}
+
+// start asks the next server of the plan that has not failed, if there is one, and
+// arranges for the one after it.
+func (r *race) start(ctx context.Context) {
+	if !r.advance() {
+		return
+	}
+	server, index := r.enter()
+	go func() { r.finishes <- finish{index, server.exchange(ctx, r.query)} }()
+	if r.advance() {
+		r.late = time.After(r.plan[r.next].delay - r.plan[r.next-1].delay)
+	}
+}
+
+// enter makes a run of the next place in the plan.
+func (r *race) enter() (server *Server, index int) {
+	server, index = r.plan[r.next].server, len(r.runs)
+	r.runs = append(r.runs, run{server: server, started: time.Now()})
+	r.next++
+	return server, index
+}
+
+// advance passes over servers that have failed and reports whether the plan has
+// another one.
+func (r *race) advance() bool {
+	for r.next < len(r.plan) && slices.Contains(r.failed, r.plan[r.next].server) {
+		r.next++
+	}
+	return r.next < len(r.plan)
+}
+
+// finish takes in the end of a run. It returns the answer if it is a good one.
+// Otherwise the next server is started, unless patience with a younger run lasts.
+func (r *race) finish(ctx context.Context, f finish) *Answer {
+	ended := &r.runs[f.index]
+	ended.ended, ended.result, ended.elapsed = true, f.result, time.Since(ended.started)
+	if f.result.good() {
+		answer := f.result.answer(ended.server.addr)
+		answer.Attempts = r.attempts(f.index)
+		return answer
+	}
+	if ctx.Err() != nil {
+		return nil // it was ended, it has not failed
+	}
+	r.failed = append(r.failed, ended.server)
+	if latest := r.runs[len(r.runs)-1]; latest.server == ended.server {
+		r.start(ctx)
+	}
+	return nil
+}
+
+// lost reports whether every server of the plan has failed.
+func (r *race) lost() bool {
+	for _, a := range r.plan {
+		if !slices.Contains(r.failed, a.server) {
+			return false
+		}
+	}
+	return true
+}
+
+// attempts lists all runs but the winner's as failures.
+func (r *race) attempts(winner int) []Attempt {
+	var list []Attempt
+	for i, run := range r.runs {
+		if i != winner {
+			list = append(list, run.attempt())
+		}
+	}
+	return list
+}
+
+// attempt tells a run as a failure.
+func (r run) attempt() Attempt {
+	a := Attempt{Server: r.server.addr, Elapsed: r.elapsed, Transport: r.result.transport, Err: r.result.err}
+	switch {
+	case !r.ended:
+		a.Elapsed, a.Transport, a.Err = time.Since(r.started), UDP, ErrSilent
+	case errors.Is(r.result.err, context.DeadlineExceeded):
+		a.Err = ErrSilent
+	case r.result.err == nil:
+		a.Rcode = r.result.msg.Rcode
+	}
+	return a
+}

@@ -1,0 +1,231 @@
+package upstream
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// poolSize is the number of sockets that take questions. A forger has to guess one
+// of them besides the id, and eight keep a server with 10,000 questions a second
+// within a few files.
+const poolSize = 8
+
+// maxPending is the number of questions a socket may have pending. At a 64th of
+// all ids, a free one is found at the first try nearly always, and a forger who
+// hits the port hits a pending id no more often than that.
+const maxPending = 1024
+
+// A socket takes that many questions, and none after that time: what somebody has
+// learnt about a port is soon of no use. Both vary from socket to socket so that
+// the sockets of a pool are not replaced together.
+const (
+	leastUses, mostUses = 2000, 4000
+	leastAge, mostAge   = 10 * time.Second, 20 * time.Second
+)
+
+// idleTime is how long a socket without pending questions stays open unused.
+const idleTime = 5 * time.Second
+
+// udp asks one server over UDP: many questions share a socket, each question goes
+// to a random socket of the pool under a random id, and replies find their question
+// by socket and id.
+type udp struct {
+	addr    string
+	dial    dialer
+	random  func() uint64
+	ignored *atomic.Uint64
+	readers sync.WaitGroup
+
+	// One lock for the pool and all its sockets. It is held for a map access and a
+	// comparison of names, and each 2,000th time or so for opening a socket, so that
+	// however many questions arrive at once, the pool's size is kept.
+	mu     sync.Mutex
+	closed bool
+	slots  [poolSize]*socket    // the sockets that take questions; nil where none is
+	open   map[*socket]struct{} // these, and those that wait for their last replies
+}
+
+var _ transport = (*udp)(nil)
+
+func newUDP(addr string, dial dialer, random func() uint64, ignored *atomic.Uint64) *udp {
+	return &udp{addr: addr, dial: dial, random: random, ignored: ignored, open: make(map[*socket]struct{})}
+}
+
+func (u *udp) protocol() Transport { return UDP }
+
+// exchange implements transport.
+func (u *udp) exchange(ctx context.Context, q query) ([]byte, error) {
+	w, err := u.register(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := w.socket.conn.Write(q.withID(w.id, 0)); err != nil {
+		u.unsent(w, err)
+	}
+	select {
+	case r := <-w.done:
+		return r.wire, r.err
+	case <-ctx.Done():
+		u.forget(w)
+		return nil, ctx.Err()
+	}
+}
+
+// waiter is a question that is pending on a socket under an id. Whoever takes it
+// out of the socket's table, and nobody else, may send on done, once.
+type waiter struct {
+	socket   *socket
+	id       uint16
+	question []byte
+	done     chan delivery // holds one, so that a reader never waits for its reader
+}
+
+// delivery is a reply or the reason why there will be none.
+type delivery struct {
+	wire []byte
+	err  error
+}
+
+// register finds a socket and an id for a question, which is pending from then on:
+// before it is sent, so that no reply can be missed.
+func (u *udp) register(ctx context.Context, q query) (*waiter, error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.closed {
+		return nil, ErrClosed
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	now := time.Now()
+	s, err := u.choose(ctx, now)
+	if err != nil {
+		if ended := ctx.Err(); ended != nil {
+			err = ended // dialling wraps it in an error of its own
+		}
+		return nil, err
+	}
+	w := &waiter{socket: s, id: u.freeID(s), question: q.question, done: make(chan delivery, 1)}
+	s.pending[w.id] = w
+	s.lastUse = now
+	if s.uses--; s.uses <= 0 {
+		u.retire(s)
+	}
+	return w, nil
+}
+
+// choose returns a random socket of the pool, a new one where the random place is
+// empty, and one further on where the socket is full or none can be opened. Sockets
+// that are too old have been taken out by their readers.
+func (u *udp) choose(ctx context.Context, now time.Time) (*socket, error) {
+	first := int(u.random() % poolSize)
+	var failure error
+	for i := range poolSize {
+		slot := (first + i) % poolSize
+		s := u.slots[slot]
+		// Without a file or a route for a new socket, an open one may still do; a second
+		// try would fail like the first.
+		if s == nil && failure == nil {
+			s, failure = u.openSocket(ctx, slot, now)
+		}
+		if s != nil && len(s.pending) < maxPending {
+			return s, nil
+		}
+	}
+	if failure != nil {
+		return nil, failure
+	}
+	return nil, ErrBusy
+}
+
+// freeID returns a random id that is not pending on the socket.
+func (u *udp) freeID(s *socket) uint16 {
+	for {
+		id := uint16(u.random())
+		if _, taken := s.pending[id]; !taken {
+			return id
+		}
+	}
+}
+
+// deliver hands a datagram to the question it is the reply to, if there is one.
+func (u *udp) deliver(s *socket, datagram []byte) {
+	w := u.take(s, datagram)
+	if w == nil {
+		u.ignored.Add(1)
+		return
+	}
+	w.done <- delivery{wire: bytes.Clone(datagram)}
+}
+
+// take returns the question that a datagram replies to, which is then no longer
+// pending, or nil.
+func (u *udp) take(s *socket, datagram []byte) *waiter {
+	id, ok := messageID(datagram)
+	if !ok {
+		return nil
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	w := s.pending[id]
+	if w == nil || !accepts(datagram, w.question) {
+		return nil
+	}
+	u.remove(w)
+	return w
+}
+
+// forget gives up a question that nobody waits for any more.
+func (u *udp) forget(w *waiter) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if w.socket.pending[w.id] == w {
+		u.remove(w)
+	}
+}
+
+// unsent ends a question that could not be written to its socket.
+func (u *udp) unsent(w *waiter, err error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if w.socket.pending[w.id] != w {
+		return // ended for another reason, which is in done
+	}
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		// The kernel reports on a write what became of an earlier datagram.
+		u.failPending(w.socket, err)
+		return
+	}
+	u.remove(w)
+	w.done <- delivery{err: err}
+	// Interfaces and routes change under a connected socket; the next question shall
+	// have a new one.
+	u.retire(w.socket)
+}
+
+// close implements transport. It returns when all readers have ended.
+func (u *udp) close() {
+	u.mu.Lock()
+	u.closed = true
+	for s := range u.open {
+		u.failPending(s, ErrClosed)
+		u.retire(s)
+	}
+	u.mu.Unlock()
+	u.readers.Wait()
+}
+
+// load returns the number of open sockets and of pending questions.
+func (u *udp) load() (sockets, pending int) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for s := range u.open {
+		pending += len(s.pending)
+	}
+	return len(u.open), pending
+}

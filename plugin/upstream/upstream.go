@@ -1,0 +1,100 @@
+// Package upstream asks DNS servers: one server over UDP and, where the reply
+// does not fit, over TCP; or a group of servers, one after the other.
+//
+// It knows the DNS message, sockets and time. It knows nothing of routes,
+// policy, verdicts, caches, metrics or logs: it returns replies and errors, and
+// the caller says what they mean.
+//
+// Every query is a message of its own, made from a Question; no message of a
+// client is passed on. The id belongs to the transport. Every query to a server,
+// first or repeated, on whatever transport, passes through Server.send: a budget
+// is taken before the exchange in it, health and round trips are learnt after it.
+// When each server of a group is asked is decided by schedule alone, which is
+// where a hedge's delay belongs. Another way to reach a server is another
+// implementation of transport.
+package upstream
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// Question is what is asked (RFC 8499 section 4: QNAME, QTYPE, QCLASS, and the
+// two flags that change the answer). It is a value: it may be copied and asked by
+// several goroutines at once.
+type Question struct {
+	// Name is a fully qualified name in presentation form, lower case.
+	Name string
+	// Type is the QTYPE, such as dns.TypeA.
+	Type uint16
+	// Class is the QCLASS, nearly always dns.ClassINET; it has no default.
+	Class uint16
+	// DO asks for DNSSEC records (RFC 3225).
+	DO bool
+	// CD asks the server not to validate (RFC 4035 section 3.2.2).
+	CD bool
+}
+
+// Transport names the protocol a query was sent over.
+type Transport string
+
+// The transports of RFC 1035 section 4.2.
+const (
+	UDP Transport = "udp"
+	TCP Transport = "tcp"
+)
+
+// Answer is a checked reply: it came from the server that was asked, to this
+// query, whole.
+type Answer struct {
+	// Msg is never nil and belongs to the caller. Its id is 0, its question
+	// section is the Question that was asked whatever the server's spelling, its
+	// OPT record is removed, and Rcode is the full extended rcode (RFC 6891
+	// section 6.1.3). Flags and records are the server's.
+	Msg *dns.Msg
+	// Server is the server that replied.
+	Server netip.AddrPort
+	// Transport is what the reply came over.
+	Transport Transport
+	// RTT is the time from sending this query on Transport to its reply. For TCP
+	// it includes connecting; a UDP reply that led to TCP is not part of it.
+	RTT time.Duration
+	// Attempts are the queries of the group that were not answered well: servers
+	// that failed and servers that were silent until this reply came, in the order
+	// in which they were asked. It is nil when the first server's reply is the
+	// answer, and always when a Server was asked directly.
+	Attempts []Attempt
+}
+
+// Attempt is one server asked in vain.
+type Attempt struct {
+	// Server is the server that was asked.
+	Server netip.AddrPort
+	// Transport is what failed. For a server that is still being waited for it is UDP,
+	// also where the server has already sent us on to TCP.
+	Transport Transport
+	// Elapsed is the time from asking to the failure, or, for a silent server, to
+	// the moment at which the group stopped waiting.
+	Elapsed time.Duration
+	// Rcode is the full extended rcode of the reply. It means something only where
+	// Err is nil.
+	Rcode int
+	// Err says why there is no reply, ErrSilent among others; nil means that the
+	// server replied, with Rcode.
+	Err error
+}
+
+// String tells server, transport and failure on one line:
+// "10.0.0.4:53/udp SERVFAIL", "10.0.0.5:53/udp no reply".
+func (a Attempt) String() string {
+	if a.Err != nil {
+		return fmt.Sprintf("%s/%s %v", a.Server, a.Transport, a.Err)
+	}
+	if name, ok := dns.RcodeToString[a.Rcode]; ok {
+		return fmt.Sprintf("%s/%s %s", a.Server, a.Transport, name)
+	}
+	return fmt.Sprintf("%s/%s RCODE%d", a.Server, a.Transport, a.Rcode)
+}
