@@ -1,0 +1,46 @@
+# Targets with a text after ## are listed by `make help`.
+GO ?= go
+BINARY := bin/privatelink-dns
+RELEASE ?= $(shell git describe --tags --always --dirty 2>/dev/null)
+PACKAGES := ./...
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+.PHONY: build
+build: ## build bin/privatelink-dns
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.release=$(RELEASE)' -o $(BINARY) ./cmd/privatelink-dns
+
+.PHONY: run
+run: build ## serve Corefile.example on 127.0.0.1:1053, with the simulator behind it
+	$(BINARY) serve -c Corefile.example
+
+.PHONY: tools
+tools: ## install what the tests need (as root, through apt), or say what is missing
+	@test/tools.sh
+
+.PHONY: test
+test: tools build lint ## every story, short, with the race detector
+	$(GO) test -race -shuffle=on -timeout 9m $(PACKAGES)
+	$(GO) test -count=1 -v -run 'TestScenarioTable$$' -timeout 5m ./test/lab | grep -vE '^(=== |ok )'
+
+.PHONY: lint
+lint: ## formatting, vet, and the gates on length, complexity, imports and documentation
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "not gofmt-clean:" $$unformatted; exit 1; fi
+	$(GO) vet $(PACKAGES)
+	$(GO) test -count=1 ./test/gates
+
+.PHONY: bench
+bench: ## the benchmarks beside the code
+	$(GO) test -run '^$$' -bench . -benchmem ./plugin/...
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZTIME (30s)
+	@test/fuzz.sh $(or $(FUZZTIME),30s)
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf bin

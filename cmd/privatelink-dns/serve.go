@@ -1,0 +1,132 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"log"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/coredns/caddy"
+	"github.com/coredns/caddy/caddyfile"
+	"github.com/coredns/coredns/core/dnsserver"
+	"github.com/spf13/cobra"
+)
+
+// serverType is the name under which CoreDNS registers with caddy.
+const serverType = "dns"
+
+func newServeCommand() *cobra.Command {
+	var corefile string
+	command := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the DNS server",
+		Long: "Run the DNS server from a Corefile until SIGTERM or SIGINT, which stop listening, finish what is in\n" +
+			"flight and write what is kept. SIGHUP and SIGUSR1 reload the Corefile and every file it names; a\n" +
+			"configuration with a mistake leaves the running one in force. The program's own log goes to stderr.",
+		Example: "  privatelink-dns serve -c Corefile.example",
+		Args:    cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			return serve(corefile)
+		},
+	}
+	command.Flags().StringVarP(&corefile, "config", "c", "Corefile", "the Corefile to serve")
+	return command
+}
+
+// serve runs the server until it is told to stop. It neither uses
+// coremain.Run, which parses os.Args and traps signals by itself, nor starts
+// caddy without a loader: the reload plugin would then replace a running
+// server by CoreDNS's default Corefile.
+func serve(corefile string) error {
+	log.SetFlags(log.LstdFlags | log.Lmicroseconds)
+	caddy.Quiet = true
+	dnsserver.Quiet = true
+	caddy.AppName = "privatelink-dns"
+	caddy.AppVersion = version()
+	if err := dnsserver.SetDirectives(directives()); err != nil {
+		return err
+	}
+	caddy.RegisterCaddyfileLoader("file", caddy.LoaderFunc(func(string) (caddy.Input, error) {
+		return readCorefile(corefile)
+	}))
+
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR1)
+	defer signal.Stop(signals)
+
+	input, err := caddy.LoadCaddyfile(serverType)
+	if err != nil {
+		return err
+	}
+	instance, err := caddy.Start(input)
+	if err != nil {
+		return err
+	}
+	for _, server := range instance.Servers() {
+		log.Printf("[INFO] serving on %s", server.Addr())
+	}
+	return waitForSignals(signals, corefile)
+}
+
+// readCorefile reads the file whole; caddy parses it again when it starts.
+func readCorefile(path string) (caddy.Input, error) {
+	contents, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading the Corefile: %w", err)
+	}
+	blocks, err := caddyfile.Parse(path, bytes.NewReader(contents), nil)
+	if err != nil {
+		return nil, err
+	}
+	if len(blocks) == 0 {
+		// caddy would serve CoreDNS's default Corefile, whoami on port 53, in its place.
+		return nil, fmt.Errorf("%s: found no server block, expected at least one such as \". { privatelink { ... } }\"", path)
+	}
+	return caddy.CaddyfileInput{Contents: contents, Filepath: path, ServerTypeName: serverType}, nil
+}
+
+// waitForSignals reloads on SIGHUP and SIGUSR1 and returns after SIGTERM or
+// SIGINT, when everything has been stopped and written.
+func waitForSignals(signals <-chan os.Signal, corefile string) error {
+	for received := range signals {
+		switch received {
+		case syscall.SIGHUP, syscall.SIGUSR1:
+			log.Printf("[INFO] %s: reloading %s", received, corefile)
+			if err := reload(corefile); err != nil {
+				log.Printf("[ERROR] the running configuration stays in force: %s", err)
+			}
+		default:
+			log.Printf("[INFO] %s: stopping", received)
+			return stop()
+		}
+	}
+	return nil
+}
+
+func reload(corefile string) error {
+	input, err := readCorefile(corefile)
+	if err != nil {
+		return err
+	}
+	instances := caddy.Instances()
+	if len(instances) == 0 {
+		return errors.New("no server is running")
+	}
+	_, err = instances[len(instances)-1].Restart(input)
+	return err
+}
+
+// stop ends every server before it runs the shutdown callbacks, so that the
+// last answers still reach the query log.
+func stop() error {
+	running := append([]*caddy.Instance(nil), caddy.Instances()...)
+	var failures []error
+	for _, instance := range running {
+		failures = append(failures, instance.Stop())
+		failures = append(failures, instance.ShutdownCallbacks()...)
+	}
+	return errors.Join(failures...)
+}

@@ -1,0 +1,107 @@
+package privatelink
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// check finds the mistakes that need the whole configuration: references
+// without a target, and what is missing altogether.
+func (c *config) check(where string) error {
+	var mistakes []error
+	if len(c.order) == 0 {
+		mistakes = append(mistakes, fmt.Errorf("%s: found no upstream, expected at least one such as \"upstream azure 168.63.129.16\"", where))
+	}
+	if len(c.routes) == 0 {
+		mistakes = append(mistakes, fmt.Errorf("%s: found no route, expected at least one such as \"route catalog azure\"", where))
+	}
+	seen := map[string]string{}
+	for _, route := range c.routes {
+		if _, declared := c.groups[route.group]; !declared {
+			mistakes = append(mistakes, fmt.Errorf("%s: found upstream group %q, expected one of %s", route.where, route.group, c.groupNames()))
+		}
+		key := route.key()
+		if first, duplicate := seen[key]; duplicate {
+			mistakes = append(mistakes, fmt.Errorf("%s: found a second route for %s, expected one; the first is at %s", route.where, key, first))
+			continue
+		}
+		seen[key] = route.where
+	}
+	return errors.Join(mistakes...)
+}
+
+// key is the same for two routes that would claim the same names.
+func (r *routeConfig) key() string {
+	switch {
+	case r.catalog:
+		return "catalog"
+	case r.name != "":
+		return "=" + r.name
+	default:
+		return r.suffix
+	}
+}
+
+func (c *config) groupNames() string {
+	if len(c.order) == 0 {
+		return "the groups of upstream lines, of which there are none"
+	}
+	return strings.Join(slices.Sorted(maps.Keys(c.groups)), ", ")
+}
+
+// checkOwnAddresses refuses an upstream that is this server itself: every
+// question would come back and be asked again. Hosts are the addresses of the
+// bind plugin, "" or a wildcard for all.
+func (c *config) checkOwnAddresses(hosts []string, port string, interfaces []netip.Addr) error {
+	listening, err := strconv.ParseUint(port, 10, 16)
+	if err != nil {
+		return fmt.Errorf("reading the server's port: %w", err)
+	}
+	var mistakes []error
+	for _, name := range c.order {
+		group := c.groups[name]
+		for _, server := range group.servers {
+			if server.Port() == uint16(listening) && listensOn(hosts, server.Addr(), interfaces) {
+				mistakes = append(mistakes, fmt.Errorf("%s: upstream group %q: found %s, which is this server itself, expected another server", group.where, name, server))
+			}
+		}
+	}
+	return errors.Join(mistakes...)
+}
+
+func listensOn(hosts []string, address netip.Addr, interfaces []netip.Addr) bool {
+	for _, host := range hosts {
+		bound, err := netip.ParseAddr(host)
+		wildcard := host == "" || (err == nil && bound.IsUnspecified())
+		if wildcard && (address.IsLoopback() || address.IsUnspecified() || slices.Contains(interfaces, address)) {
+			return true
+		}
+		if err == nil && bound.Unmap() == address {
+			return true
+		}
+	}
+	return false
+}
+
+// interfaceAddresses returns the addresses of this machine.
+func interfaceAddresses() ([]netip.Addr, error) {
+	written, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil, fmt.Errorf("listing this machine's addresses: %w", err)
+	}
+	var addresses []netip.Addr
+	for _, address := range written {
+		if network, ok := address.(*net.IPNet); ok {
+			if ip, valid := netip.AddrFromSlice(network.IP); valid {
+				addresses = append(addresses, ip.Unmap())
+			}
+		}
+	}
+	return addresses, nil
+}

@@ -1,0 +1,73 @@
+package privatelink
+
+import (
+	"net/netip"
+	"path/filepath"
+
+	"github.com/privatelink-dns/privatelink-dns/plugin/policy"
+	"github.com/privatelink-dns/privatelink-dns/plugin/verdict"
+)
+
+// config is what one stanza of a Corefile, and the files it names, say. It is
+// plain data: nothing has been opened or started for it.
+type config struct {
+	// directory is the Corefile's; relative paths start there.
+	directory string
+
+	catalogs []located[string]
+	include  []string
+	groups   map[string]*groupConfig
+	// order keeps the groups as they were written.
+	order    []string
+	routes   []routeConfig
+	clients  policy.Clients
+	direct   [policy.Classes]policy.Action
+	private  verdict.Networks
+	state    string
+	querylog string
+	// files are the paths of the catalogs and rules that were read.
+	files []string
+}
+
+// located is a value with the place it was written at, "Corefile:12".
+type located[T any] struct {
+	value T
+	where string
+}
+
+type groupConfig struct {
+	name    string
+	where   string
+	servers []netip.AddrPort
+}
+
+// routeConfig is one route as it was written. Exactly one of suffix, name and
+// catalog is set.
+type routeConfig struct {
+	suffix  string
+	name    string
+	catalog bool
+	group   string
+	where   string
+	// label is the route's value in the metrics: what was written, or the
+	// word "rules" for the many of a rules file.
+	label string
+}
+
+func newConfig(corefile string) *config {
+	return &config{
+		directory: filepath.Dir(corefile),
+		groups:    map[string]*groupConfig{},
+		direct:    policy.DefaultDirect(),
+		private:   verdict.PrivateNetworks(),
+	}
+}
+
+// path makes a path of the configuration absolute or relative to where the
+// program runs.
+func (c *config) path(written string) string {
+	if filepath.IsAbs(written) {
+		return written
+	}
+	return filepath.Join(c.directory, written)
+}

@@ -1,0 +1,125 @@
+package privatelink
+
+import (
+	"maps"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/privatelink-dns/privatelink-dns/plugin/policy"
+	"github.com/privatelink-dns/privatelink-dns/plugin/upstream"
+)
+
+// handover is the slot that carries what must outlive a configuration: CoreDNS
+// starts the new instance of a reload before it stops the old one, so whatever
+// each kept for itself would exist twice meanwhile and be lost afterwards. It
+// is one of the two globals of this program; the other is the registration.
+var handover = newSlot()
+
+// slot keeps the upstream servers by address, counted by the configurations
+// that use them, and the memory of chases. It is safe for concurrent use.
+type slot struct {
+	mutex    sync.Mutex
+	servers  map[netip.AddrPort]*sharedServer
+	starting map[*lease]func()
+	chases   *policy.ChaseMemory
+}
+
+type sharedServer struct {
+	server *upstream.Server
+	leases int
+}
+
+// lease is one configuration's hold on the servers it names.
+type lease struct {
+	addresses []netip.AddrPort
+	released  bool
+}
+
+func newSlot() *slot {
+	return &slot{servers: map[netip.AddrPort]*sharedServer{}, starting: map[*lease]func(){}}
+}
+
+// acquire returns the server of each address. The lease counts as starting
+// until commit or abandon.
+func (s *slot) acquire(addresses []netip.AddrPort) (*lease, map[netip.AddrPort]*upstream.Server) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	held := &lease{addresses: addresses}
+	servers := make(map[netip.AddrPort]*upstream.Server, len(addresses))
+	for _, address := range addresses {
+		shared := s.servers[address]
+		if shared == nil {
+			shared = &sharedServer{server: upstream.NewServer(address)}
+			s.servers[address] = shared
+		}
+		shared.leases++
+		servers[address] = shared.server
+	}
+	s.starting[held] = func() {}
+	return held, servers
+}
+
+// commit ends the starting of all leases. The old instance calls it, when a
+// reload begins: what started before is running by now.
+func (s *slot) commit() {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	clear(s.starting)
+}
+
+// onAbandon says what else is to be undone if a lease is abandoned.
+func (s *slot) onAbandon(held *lease, undo func()) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	s.starting[held] = undo
+}
+
+// abandon releases the leases of a configuration that failed to start, and
+// undoes what it had started. The old instance calls it, because a failed
+// reload calls nothing on the new one.
+func (s *slot) abandon() {
+	s.mutex.Lock()
+	abandoned := maps.Clone(s.starting)
+	s.mutex.Unlock()
+	for held, undo := range abandoned {
+		undo()
+		s.release(held)
+	}
+}
+
+// release gives up a lease. Servers that nobody holds any more are closed.
+func (s *slot) release(held *lease) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	s.releaseLocked(held)
+}
+
+func (s *slot) releaseLocked(held *lease) {
+	delete(s.starting, held)
+	if held.released {
+		return
+	}
+	held.released = true
+	for _, address := range held.addresses {
+		shared := s.servers[address]
+		if shared.leases--; shared.leases == 0 {
+			shared.server.Close()
+			delete(s.servers, address)
+		}
+	}
+}
+
+// chaseMemory returns the process's memory of chases. The first caller's
+// restore, nil for none, may bring it over from the process before.
+func (s *slot) chaseMemory(restore func(now time.Time) *policy.ChaseMemory, seed uint64, now time.Time) *policy.ChaseMemory {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	if s.chases == nil {
+		s.chases = restore(now)
+	}
+	if s.chases == nil {
+		s.chases = policy.NewChaseMemory(seed, now)
+	}
+	return s.chases
+}

@@ -1,0 +1,172 @@
+package privatelink
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"sync"
+
+	"github.com/coredns/coredns/plugin"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/privatelink-dns/privatelink-dns/plugin/policy"
+	"github.com/privatelink-dns/privatelink-dns/plugin/upstream"
+	"github.com/privatelink-dns/privatelink-dns/plugin/verdict"
+)
+
+// none stands in a label for what does not apply: a name outside the catalog,
+// a query that was not answered from an upstream.
+const none = "none"
+
+// collectors are the series of this plugin, registered once in a process.
+type collectors struct {
+	queries      *prometheus.CounterVec
+	decisions    *prometheus.CounterVec
+	routed       *prometheus.CounterVec
+	roundTrips   *prometheus.HistogramVec
+	failures     *prometheus.CounterVec
+	uncatalogued prometheus.Counter
+	logLost      prometheus.Counter
+	lastReload   prometheus.Gauge
+}
+
+var registered = sync.OnceValue(func() *collectors { return newCollectors(prometheus.DefaultRegisterer) })
+
+func newCollectors(registerer prometheus.Registerer) *collectors {
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: plugin.Namespace, Subsystem: pluginName, Name: name, Help: help}, labels)
+	}
+	c := &collectors{
+		queries:   counter("queries_total", "Queries by catalogued namespace and by what the answer means.", "namespace", "verdict"),
+		decisions: counter("policy_decisions_total", "Queries by the policy rule that decided and the action it took.", "rule", "action"),
+		routed:    counter("route_queries_total", "Queries by route and upstream group.", "route", "group"),
+		failures:  counter("upstream_failures_total", "Attempts at an upstream that gave no usable answer.", "upstream", "reason"),
+		roundTrips: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Namespace: plugin.Namespace, Subsystem: pluginName, Name: "upstream_duration_seconds",
+			Help:                        "Time from a question to the upstream's answer.",
+			Buckets:                     plugin.TimeBuckets,
+			NativeHistogramBucketFactor: plugin.NativeHistogramBucketFactor,
+		}, []string{"upstream", "transport"}),
+		uncatalogued: prometheus.NewCounter(prometheus.CounterOpts{
+			Namespace: plugin.Namespace, Subsystem: pluginName, Name: "uncatalogued_privatelink_total",
+			Help: "Answers whose chain has a privatelink name that the catalog does not know.",
+		}),
+		logLost: prometheus.NewCounter(prometheus.CounterOpts{
+			Namespace: plugin.Namespace, Subsystem: pluginName, Name: "querylog_lost_total",
+			Help: "Query log records lost because the sink was too slow or failed.",
+		}),
+		lastReload: prometheus.NewGauge(prometheus.GaugeOpts{
+			Namespace: plugin.Namespace, Subsystem: pluginName, Name: "config_last_reload_successful",
+			Help: "Whether the last configuration that was read is in force: 1, or 0 when it had a mistake.",
+		}),
+	}
+	registerer.MustRegister(c.queries, c.decisions, c.routed, c.failures, c.roundTrips, c.uncatalogued, c.logLost, c.lastReload)
+	return c
+}
+
+// metrics are the series of one configuration, found once so that counting a
+// query looks nothing up by name. It is safe for concurrent use.
+type metrics struct {
+	collectors *collectors
+	// queries is indexed by namespace and verdict; the last of each is none.
+	queries   [][]prometheus.Counter
+	decisions [][]prometheus.Counter
+	routed    map[*route]prometheus.Counter
+	servers   map[netip.AddrPort]*serverMetrics
+}
+
+type serverMetrics struct {
+	udp, tcp                 prometheus.Observer
+	silence, network, answer prometheus.Counter
+}
+
+func newMetrics(s *service, c *collectors) *metrics {
+	m := &metrics{collectors: c, routed: map[*route]prometheus.Counter{}, servers: map[netip.AddrPort]*serverMetrics{}}
+	var namespaces []string
+	for _, namespace := range s.catalog.Namespaces() {
+		namespaces = append(namespaces, namespace.Suffix)
+	}
+	for _, namespace := range append(namespaces, none) {
+		var row []prometheus.Counter
+		for _, meaning := range verdict.Verdicts() {
+			row = append(row, c.queries.WithLabelValues(namespace, meaning.String()))
+		}
+		m.queries = append(m.queries, append(row, c.queries.WithLabelValues(namespace, none)))
+	}
+	for _, rule := range policy.Rules() {
+		var row []prometheus.Counter
+		for _, action := range policy.Actions() {
+			row = append(row, c.decisions.WithLabelValues(rule.String(), action.String()))
+		}
+		m.decisions = append(m.decisions, row)
+	}
+	for _, way := range s.routes.all {
+		m.routed[way] = c.routed.WithLabelValues(way.label, way.group.Name)
+	}
+	for _, address := range s.lease.addresses {
+		m.servers[address] = newServerMetrics(address.String(), c)
+	}
+	return m
+}
+
+func newServerMetrics(address string, c *collectors) *serverMetrics {
+	return &serverMetrics{
+		udp:     c.roundTrips.WithLabelValues(address, string(upstream.UDP)),
+		tcp:     c.roundTrips.WithLabelValues(address, string(upstream.TCP)),
+		silence: c.failures.WithLabelValues(address, "silence"),
+		network: c.failures.WithLabelValues(address, "network"),
+		answer:  c.failures.WithLabelValues(address, "rcode"),
+	}
+}
+
+// count counts a query that has been answered.
+func (m *metrics) count(o *outcome) {
+	namespace, meaning := len(m.queries)-1, len(verdict.Verdicts())
+	if o.match.Namespace != nil {
+		namespace = o.match.Namespace.Index
+	}
+	if o.answer != nil {
+		meaning = int(o.finding.Verdict)
+	}
+	m.queries[namespace][meaning].Inc()
+	m.decisions[o.decision.Rule][o.decision.Action].Inc()
+	if o.route != nil {
+		m.routed[o.route].Inc()
+	}
+	if o.finding.Uncatalogued != "" {
+		m.collectors.uncatalogued.Inc()
+	}
+	m.countUpstream(o)
+}
+
+func (m *metrics) countUpstream(o *outcome) {
+	if o.answer != nil {
+		server := m.servers[o.answer.Server]
+		observer := server.udp
+		if o.answer.Transport == upstream.TCP {
+			observer = server.tcp
+		}
+		observer.Observe(o.answer.RTT.Seconds())
+	}
+	for _, attempt := range o.attempts() {
+		server := m.servers[attempt.Server]
+		switch {
+		case attempt.Err == nil:
+			server.answer.Inc()
+		case errors.Is(attempt.Err, context.DeadlineExceeded):
+			server.silence.Inc()
+		default:
+			server.network.Inc()
+		}
+	}
+}
+
+func (m *metrics) reloaded(successful bool) {
+	value := 0.0
+	if successful {
+		value = 1
+	}
+	m.collectors.lastReload.Set(value)
+}
+
+func (m *metrics) logRecordsLost(records int) { m.collectors.logLost.Add(float64(records)) }

@@ -1,0 +1,113 @@
+package privatelink
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/miekg/dns"
+
+	"github.com/privatelink-dns/privatelink-dns/plugin/catalog"
+	"github.com/privatelink-dns/privatelink-dns/plugin/policy"
+	"github.com/privatelink-dns/privatelink-dns/plugin/upstream"
+	"github.com/privatelink-dns/privatelink-dns/plugin/verdict"
+)
+
+// outcome is everything that was decided about a query. The reply and its
+// extended error, the metrics and the query log are all made from this one
+// value, so that they cannot disagree.
+type outcome struct {
+	query    query
+	match    catalog.Match
+	decision policy.Decision
+	// route is nil where none was looked for or found.
+	route *route
+
+	// answer is what an upstream said; nil where none did. Then rcode and
+	// extendedError say why, and failure holds the attempts.
+	answer        *upstream.Answer
+	finding       verdict.Finding
+	rcode         int
+	extendedError *dns.EDNS0_EDE
+	failure       error
+}
+
+func (o *outcome) refuseMalformed() *outcome {
+	o.decision = policy.Decision{Action: policy.Refuse, Rule: policy.Malformed}
+	return o.stop(dns.RcodeFormatError, dns.ExtendedErrorCodeOther, "more than one OPT record")
+}
+
+func (o *outcome) refuseOperation() *outcome {
+	o.decision = policy.Decision{Action: policy.Refuse, Rule: policy.UnsupportedOperation}
+	return o.stop(dns.RcodeRefused, dns.ExtendedErrorCodeNotSupported, "this server forwards questions and holds no zones: no UPDATE, NOTIFY, AXFR or IXFR")
+}
+
+func (o *outcome) refuseWithoutRoute() *outcome {
+	return o.stop(dns.RcodeRefused, dns.ExtendedErrorCodeNotAuthoritative, "no route for this name")
+}
+
+// reject answers by policy.
+func (o *outcome) reject() *outcome {
+	if o.decision.Rule == policy.ClientNotServed {
+		return o.stop(dns.RcodeRefused, dns.ExtendedErrorCodeProhibited, "this client is not served here")
+	}
+	rcode := dns.RcodeRefused
+	if o.decision.Action == policy.NXDomain {
+		rcode = dns.RcodeNameError
+	}
+	return o.stop(rcode, dns.ExtendedErrorCodeBlocked, "direct privatelink lookup; ask for "+o.publicName())
+}
+
+// publicName is what the client should have asked for, as exactly as the
+// catalog can tell.
+func (o *outcome) publicName() string {
+	if name, derived := o.match.Zone.PublicName(o.query.name); derived {
+		return strings.TrimSuffix(name, ".")
+	}
+	return "the resource's public name under " + o.match.Namespace.Suffix
+}
+
+// fail answers a question that no upstream answered.
+func (o *outcome) fail(err error) *outcome {
+	o.failure = err
+	code := dns.ExtendedErrorCodeNoReachableAuthority
+	for _, attempt := range o.attempts() {
+		if attempt.Err == nil {
+			code = dns.ExtendedErrorCodeNetworkError
+		}
+	}
+	return o.stop(dns.RcodeServerFailure, code, err.Error())
+}
+
+// diagnose tells a person with dig in hand what is wrong with the answer of a
+// private endpoint. The answer itself stays as it is.
+func (o *outcome) diagnose() *outcome {
+	text, faulty := diagnoses[o.finding.Verdict]
+	if faulty {
+		zone, upstream := o.finding.ZoneName, o.route.group.Name
+		text = strings.NewReplacer("ZONE", zone, "UPSTREAM", upstream).Replace(text)
+		o.extendedError = &dns.EDNS0_EDE{InfoCode: dns.ExtendedErrorCodeOther, ExtraText: text}
+	}
+	return o
+}
+
+var diagnoses = map[verdict.Verdict]string{
+	verdict.Unlinked: "unlinked: the chain enters ZONE but ends at a public address; the zone is not linked to the network of upstream UPSTREAM, or the endpoint is somebody else's",
+	verdict.Missing:  "missing: upstream UPSTREAM has ZONE but no record for this name; the private endpoint registered none there, or is somebody else's",
+}
+
+func (o *outcome) stop(rcode int, code uint16, text string) *outcome {
+	o.rcode = rcode
+	o.extendedError = &dns.EDNS0_EDE{InfoCode: code, ExtraText: text}
+	return o
+}
+
+// attempts are the upstream servers that were asked in vain.
+func (o *outcome) attempts() []upstream.Attempt {
+	if o.answer != nil {
+		return o.answer.Attempts
+	}
+	if failed := (*upstream.FailedError)(nil); errors.As(o.failure, &failed) {
+		return failed.Attempts
+	}
+	return nil
+}

@@ -1,0 +1,256 @@
+package privatelink
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/coredns/caddy/caddyfile"
+	"github.com/miekg/dns"
+
+	"github.com/privatelink-dns/privatelink-dns/plugin/policy"
+)
+
+// properties are the lines a stanza may hold. Each function gets the line's
+// arguments and where they stand, and changes the configuration or says what
+// is wrong.
+var properties = map[string]func(*config, string, []string) error{
+	"catalog":  parseCatalog,
+	"upstream": parseUpstream,
+	"route":    parseRoute,
+	"rules":    parseRules,
+	"clients":  parseClients,
+	"direct":   parseDirect,
+	"private":  parsePrivate,
+	"state":    parseState,
+	"querylog": parseQuerylog,
+}
+
+// parse reads a stanza and the files it names. It returns every mistake, each
+// with its place, or a configuration that is whole.
+func parse(d *caddyfile.Dispenser) (*config, error) {
+	var mistakes []error
+	d.Next()
+	parsed, first := newConfig(d.File()), place(d)
+	if extra := d.RemainingArgs(); len(extra) > 0 {
+		mistakes = append(mistakes, fmt.Errorf("%s: found %q after privatelink, expected a block in braces", first, extra[0]))
+	}
+	for d.NextBlock() {
+		mistakes = append(mistakes, parseProperty(parsed, d))
+	}
+	for d.Next() {
+		if d.Val() == "privatelink" {
+			mistakes = append(mistakes, fmt.Errorf("%s: found a second privatelink in one server block, expected one; the first is at %s", place(d), first))
+			break
+		}
+	}
+	mistakes = append(mistakes, parsed.check(first))
+	return parsed, errors.Join(mistakes...)
+}
+
+func place(d *caddyfile.Dispenser) string { return fmt.Sprintf("%s:%d", d.File(), d.Line()) }
+
+func parseProperty(parsed *config, d *caddyfile.Dispenser) error {
+	property, where := d.Val(), place(d)
+	arguments := d.RemainingArgs()
+	parseArguments, known := properties[property]
+	if !known {
+		return fmt.Errorf("%s: found property %q, expected one of %s", where, property, strings.Join(slices.Sorted(maps.Keys(properties)), ", "))
+	}
+	if len(arguments) == 0 {
+		return fmt.Errorf("%s: found %s without an argument, expected at least one", where, property)
+	}
+	return parseArguments(parsed, where, arguments)
+}
+
+func parseCatalog(parsed *config, where string, arguments []string) error {
+	for _, argument := range arguments {
+		if include, isOption := strings.CutPrefix(argument, "include="); isOption {
+			parsed.include = append(parsed.include, strings.Split(include, ",")...)
+			continue
+		}
+		parsed.catalogs = append(parsed.catalogs, located[string]{argument, where})
+	}
+	return nil
+}
+
+func parseUpstream(parsed *config, where string, arguments []string) error {
+	name := arguments[0]
+	if existing, declared := parsed.groups[name]; declared {
+		return fmt.Errorf("%s: found upstream group %q a second time, expected one line for each group; the first is at %s", where, name, existing.where)
+	}
+	group := &groupConfig{name: name, where: where}
+	parsed.groups[name] = group
+	parsed.order = append(parsed.order, name)
+	var mistakes []error
+	for _, argument := range arguments[1:] {
+		address, err := parseAddress(argument)
+		switch {
+		case err != nil:
+			mistakes = append(mistakes, fmt.Errorf("%s: upstream group %q: %w", where, name, err))
+		case slices.Contains(group.servers, address):
+			mistakes = append(mistakes, fmt.Errorf("%s: upstream group %q: found %s twice, expected each server once", where, name, address))
+		default:
+			group.servers = append(group.servers, address)
+		}
+	}
+	if len(arguments) == 1 {
+		mistakes = append(mistakes, fmt.Errorf("%s: upstream group %q: found no server, expected at least one address", where, name))
+	}
+	return errors.Join(mistakes...)
+}
+
+// parseAddress reads the address of a name server: an IP address, with a port
+// if it is not 53.
+func parseAddress(written string) (netip.AddrPort, error) {
+	if address, err := netip.ParseAddr(strings.Trim(written, "[]")); err == nil {
+		return netip.AddrPortFrom(address.Unmap(), 53), nil
+	}
+	address, err := netip.ParseAddrPort(written)
+	switch {
+	case err == nil && address.Port() == 0:
+		return netip.AddrPort{}, fmt.Errorf("found %q, expected a port between 1 and 65535", written)
+	case err == nil:
+		return netip.AddrPortFrom(address.Addr().Unmap(), address.Port()), nil
+	case strings.HasSuffix(written, ":"):
+		return netip.AddrPort{}, fmt.Errorf("found %q without a port after the colon, expected for example 10.0.0.4 or 10.0.0.4:5353", written)
+	default:
+		return netip.AddrPort{}, fmt.Errorf("found %q, expected an IP address with an optional port, such as 10.0.0.4, 10.0.0.4:5353 or [2001:db8::4]:53", written)
+	}
+}
+
+func parseRoute(parsed *config, where string, arguments []string) error {
+	if len(arguments) != 2 {
+		return fmt.Errorf("%s: found %d arguments to route, expected two: a suffix, =name or catalog, and an upstream group", where, len(arguments))
+	}
+	route := routeConfig{group: arguments[1], where: where, label: arguments[0]}
+	written, isName := strings.CutPrefix(arguments[0], "=")
+	switch {
+	case arguments[0] == "catalog":
+		route.catalog = true
+	case isName:
+		route.name = written
+	default:
+		route.suffix = written
+	}
+	return parsed.addRoute(route)
+}
+
+// addRoute checks and keeps a route of the Corefile or of a rules file.
+func (c *config) addRoute(route routeConfig) error {
+	for _, name := range []*string{&route.suffix, &route.name} {
+		if *name == "" {
+			continue
+		}
+		if _, ok := dns.IsDomainName(*name); !ok || strings.ContainsAny(*name, "*/ ") {
+			return fmt.Errorf("%s: found %q, expected a domain name such as corp.example", route.where, *name)
+		}
+		*name = dns.CanonicalName(*name)
+	}
+	if !route.catalog && route.suffix == "" && route.name == "" {
+		return fmt.Errorf("%s: found a route without a name, expected a suffix, =name or catalog", route.where)
+	}
+	c.routes = append(c.routes, route)
+	return nil
+}
+
+func parseClients(parsed *config, where string, arguments []string) error {
+	if len(arguments) < 2 {
+		return fmt.Errorf("%s: found clients with one argument, expected a class and at least one network", where)
+	}
+	return parsed.declareClients(where, arguments[0], arguments[1:])
+}
+
+// declareClients keeps networks of the Corefile or of a rules file.
+func (c *config) declareClients(where, class string, networks []string) error {
+	var mistakes []error
+	for _, written := range networks {
+		network, err := parseNetwork(written)
+		if err == nil {
+			err = c.clients.Declare(class, network)
+		}
+		if err != nil {
+			mistakes = append(mistakes, fmt.Errorf("%s: %w", where, err))
+		}
+	}
+	return errors.Join(mistakes...)
+}
+
+// parseNetwork reads a network in CIDR notation, or a single address.
+func parseNetwork(written string) (netip.Prefix, error) {
+	if address, err := netip.ParseAddr(written); err == nil {
+		return netip.PrefixFrom(address, address.BitLen()), nil
+	}
+	network, err := netip.ParsePrefix(written)
+	if err != nil {
+		return netip.Prefix{}, fmt.Errorf("found %q, expected a network such as 10.20.0.0/16 or an address", written)
+	}
+	if network != network.Masked() {
+		return netip.Prefix{}, fmt.Errorf("found %q, which has bits set right of its length; expected %s", written, network.Masked())
+	}
+	return network, nil
+}
+
+func parseDirect(parsed *config, where string, arguments []string) error {
+	if len(arguments) != 2 {
+		return fmt.Errorf("%s: found %d arguments to direct, expected two: a client class and an action", where, len(arguments))
+	}
+	action, err := policy.ParseAction(arguments[1])
+	if err != nil {
+		return fmt.Errorf("%s: %w", where, err)
+	}
+	switch class := arguments[0]; {
+	case class == policy.Resolver.String() && action.Rejects():
+		return fmt.Errorf("%s: found direct resolver %s, expected allow or audit: a resolver that is not answered on the names it chases loses every private endpoint", where, action)
+	case class == policy.Resolver.String():
+		parsed.direct[policy.Resolver] = action
+	case class == policy.Stub.String():
+		parsed.direct[policy.Stub] = action
+	case class == policy.Other.String():
+		parsed.direct[policy.Other] = action
+	default:
+		return fmt.Errorf("%s: found client class %q, expected one of stub, resolver, other", where, class)
+	}
+	return nil
+}
+
+func parsePrivate(parsed *config, where string, arguments []string) error {
+	return parsed.addPrivate(where, arguments)
+}
+
+// addPrivate keeps private ranges of the Corefile or of a rules file.
+func (c *config) addPrivate(where string, networks []string) error {
+	var mistakes []error
+	for _, written := range networks {
+		network, err := parseNetwork(written)
+		if err != nil {
+			mistakes = append(mistakes, fmt.Errorf("%s: %w", where, err))
+			continue
+		}
+		c.private = append(c.private, network)
+	}
+	return errors.Join(mistakes...)
+}
+
+func parseState(parsed *config, where string, arguments []string) error {
+	return parseOnce(&parsed.state, "state", where, arguments)
+}
+
+func parseQuerylog(parsed *config, where string, arguments []string) error {
+	return parseOnce(&parsed.querylog, "querylog", where, arguments)
+}
+
+// parseOnce reads a property with one argument that may stand once.
+func parseOnce(target *string, property, where string, arguments []string) error {
+	switch {
+	case len(arguments) != 1:
+		return fmt.Errorf("%s: found %d arguments to %s, expected one", where, len(arguments), property)
+	case *target != "":
+		return fmt.Errorf("%s: found a second %s, expected one", where, property)
+	}
+	*target = arguments[0]
+	return nil
+}

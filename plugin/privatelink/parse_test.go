@@ -1,0 +1,161 @@
+package privatelink
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/coredns/caddy/caddyfile"
+)
+
+// parseText parses a stanza whose first line is line 1 of a Corefile in the
+// given directory.
+func parseText(directory, text string) (*config, error) {
+	dispenser := caddyfile.NewDispenser(filepath.Join(directory, "Corefile"), strings.NewReader(text))
+	return parse(&dispenser)
+}
+
+func TestParseReportsMistakes(t *testing.T) {
+	const valid = "upstream azure 168.63.129.16\nroute . azure\n"
+	tests := []struct {
+		name, body string
+		want       []string
+	}{
+		{"unknown property", valid + "upstraem azure 10.0.0.4", []string{`Corefile:4: found property "upstraem", expected one of catalog, clients`}},
+		{"no argument", valid + "catalog", []string{"Corefile:4: found catalog without an argument"}},
+		{"unknown group", "upstream azure 168.63.129.16\nroute corp.example corp", []string{`Corefile:3: found upstream group "corp", expected one of azure`}},
+		{"two routes for one suffix", valid + "route . azure", []string{"Corefile:4: found a second route for ., expected one; the first is at", "Corefile:3"}},
+		{"two routes for one name", valid + "route =a.example azure\nroute =A.example. azure", []string{"Corefile:5: found a second route for =a.example."}},
+		{"two catalog routes", valid + "route catalog azure\nroute catalog azure", []string{"Corefile:5: found a second route for catalog"}},
+		{"route without a name", valid + "route = azure", []string{"Corefile:4: found a route without a name"}},
+		{"route with a wildcard", valid + "route *.example azure", []string{`Corefile:4: found "*.example", expected a domain name`}},
+		{"route with too many arguments", valid + "route corp.example azure missing=public", []string{"Corefile:4: found 3 arguments to route, expected two"}},
+		{"group twice", valid + "upstream azure 10.0.0.4", []string{`Corefile:4: found upstream group "azure" a second time`}},
+		{"server twice", "upstream azure 10.0.0.4 10.0.0.4:53\nroute . azure", []string{`Corefile:2: upstream group "azure": found 10.0.0.4:53 twice`}},
+		{"group without servers", "upstream azure\nroute . azure", []string{`Corefile:2: upstream group "azure": found no server`}},
+		{"port missing", "upstream azure 10.0.0.4:\nroute . azure", []string{`found "10.0.0.4:" without a port after the colon`}},
+		{"port zero", "upstream azure 10.0.0.4:0\nroute . azure", []string{`found "10.0.0.4:0", expected a port between 1 and 65535`}},
+		{"host name as a server", "upstream azure dns.example\nroute . azure", []string{`found "dns.example", expected an IP address`}},
+		{"no upstream and no route", "", []string{"Corefile:1: found no upstream", "Corefile:1: found no route"}},
+		{"unknown client class", valid + "clients stubs 10.0.0.0/8", []string{`Corefile:4: found client class "stubs", expected one of stub, resolver, allow, deny`}},
+		{"network with host bits", valid + "clients stub 10.20.0.1/16", []string{`found "10.20.0.1/16", which has bits set right of its length; expected 10.20.0.0/16`}},
+		{"network twice", valid + "clients stub 10.0.0.0/8\nclients resolver 10.0.0.0/8", []string{"Corefile:5: found network 10.0.0.0/8 declared as stub and again as resolver"}},
+		{"clients without a network", valid + "clients stub", []string{"Corefile:4: found clients with one argument"}},
+		{"unknown action", valid + "direct stub drop", []string{`Corefile:4: found action "drop"`}},
+		{"a resolver that would be refused", valid + "direct resolver refuse", []string{"Corefile:4: found direct resolver refuse, expected allow or audit"}},
+		{"direct for an unknown class", valid + "direct vnet refuse", []string{`Corefile:4: found client class "vnet", expected one of stub, resolver, other`}},
+		{"private range", valid + "private 300.0.0.0/8", []string{`Corefile:4: found "300.0.0.0/8", expected a network`}},
+		{"two query logs", valid + "querylog stdout\nquerylog a.log", []string{"Corefile:5: found a second querylog"}},
+		{"rules that cannot be read", valid + "rules nowhere.yaml", []string{"reading rules", "nowhere.yaml"}},
+		{"every mistake at once", "upstream azure x\nroute a.example b\ndirect stub drop", []string{"Corefile:2", "Corefile:3", "Corefile:4"}},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			_, err := parseText(t.TempDir(), "privatelink {\n"+tc.body+"\n}\n")
+			if err == nil {
+				t.Fatalf("parse(%q) = nil, want a mistake", tc.body)
+			}
+			for _, want := range tc.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("parse(%q) = %q, want it to contain %q", tc.body, err, want)
+				}
+			}
+		})
+	}
+}
+
+func TestParseRefusesASecondStanza(t *testing.T) {
+	const stanza = "privatelink {\nupstream azure 168.63.129.16\nroute . azure\n}\n"
+	_, err := parseText(t.TempDir(), stanza+stanza)
+	if err == nil || !strings.Contains(err.Error(), "Corefile:5: found a second privatelink") {
+		t.Errorf("parse of two stanzas = %v, want the second reported at line 5", err)
+	}
+}
+
+func TestParseRefusesAnArgument(t *testing.T) {
+	_, err := parseText(t.TempDir(), "privatelink azure {\nupstream azure 168.63.129.16\nroute . azure\n}\n")
+	if err == nil || !strings.Contains(err.Error(), `found "azure" after privatelink`) {
+		t.Errorf("parse = %v, want the argument reported", err)
+	}
+}
+
+func TestRulesReportMistakes(t *testing.T) {
+	tests := []struct {
+		name, rules string
+		want        string
+	}{
+		{"unknown key", "routes:\n  - {suffix: a.example, group: azure}\nroute: []\n", "rules.yaml:3: field route not found"},
+		{"unknown key of a route", "routes:\n  - suffix: a.example\n    groop: azure\n", `rules.yaml:3: found key "groop", expected one of suffix, name, group`},
+		{"not a list", "routes: a.example\n", "rules.yaml:1: cannot unmarshal"},
+		{"not a mapping", "routes:\n  - a.example\n", "rules.yaml:2: found something else than a mapping"},
+		{"neither suffix nor name", "routes:\n  - {group: azure}\n", "rules.yaml:2: found a route with suffix \"\" and name \"\""},
+		{"suffix and name", "routes:\n  - {suffix: a.example, name: b.example, group: azure}\n", "rules.yaml:2: found a route with suffix"},
+		{"unknown group", "routes:\n\n  - {suffix: a.example, group: corp}\n", `rules.yaml:3: found upstream group "corp"`},
+		{"route of the Corefile again", "routes:\n  - {suffix: ., group: azure}\n", "rules.yaml:2: found a second route for ."},
+		{"client class", "clients:\n  - {class: vnet, networks: [10.0.0.0/8]}\n", `rules.yaml:2: found client class "vnet"`},
+		{"broken YAML", "routes: [\n", "rules.yaml:1: did not find"},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			directory := t.TempDir()
+			if err := os.WriteFile(filepath.Join(directory, "rules.yaml"), []byte(tc.rules), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			_, err := parseText(directory, "privatelink {\nupstream azure 168.63.129.16\nroute . azure\nrules rules.yaml\n}\n")
+			if err == nil || !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("parse with rules %q = %v, want %q", tc.rules, err, tc.want)
+			}
+		})
+	}
+}
+
+func TestParseKeepsEverything(t *testing.T) {
+	directory := t.TempDir()
+	rules := "routes:\n  - {suffix: Corp.Example, group: corp}\nclients:\n  - {class: stub, networks: [10.20.0.0/16]}\nprivate: [198.51.100.0/24]\n"
+	if err := os.WriteFile(filepath.Join(directory, "rules.yaml"), []byte(rules), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	parsed, err := parseText(directory, `privatelink {
+		catalog azure extra.yaml include=resource-manager
+		upstream azure 168.63.129.16
+		upstream corp [2001:db8::4]:5353 10.10.0.5
+		route catalog azure
+		route =db9.database.windows.net corp
+		rules rules.yaml
+		direct other audit
+		state state
+		querylog stdout
+	}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := len(parsed.routes), 3; got != want {
+		t.Errorf("routes = %d, want %d", got, want)
+	}
+	if got, want := parsed.routes[2].suffix, "corp.example."; got != want {
+		t.Errorf("suffix of the rules file = %q, want %q", got, want)
+	}
+	if got, want := parsed.groups["corp"].servers, addresses("[2001:db8::4]:5353", "10.10.0.5:53"); got[0] != want[0] || got[1] != want[1] {
+		t.Errorf("servers = %v, want %v", got, want)
+	}
+	if got, want := parsed.path(parsed.state), filepath.Join(directory, "state"); got != want {
+		t.Errorf("state directory = %q, want %q", got, want)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add("privatelink {\nupstream azure 168.63.129.16\nroute . azure\n}\n")
+	f.Add("privatelink {\nclients stub 10.0.0.0/8\n")
+	f.Add("privatelink { { } }")
+	directory := f.TempDir()
+	f.Fuzz(func(t *testing.T, text string) {
+		if strings.Contains(text, "rules") {
+			return // it would read files
+		}
+		parsed, err := parseText(directory, text)
+		if err == nil && (len(parsed.groups) == 0 || len(parsed.routes) == 0) {
+			t.Errorf("parse(%q) accepted a stanza without upstream or route", text)
+		}
+	})
+}

@@ -1,0 +1,47 @@
+package privatelink
+
+import (
+	"context"
+	"time"
+
+	"github.com/privatelink-dns/privatelink-dns/plugin/verdict"
+)
+
+// replyTime bounds a reply, fallbacks included: Windows waits 5 s for a
+// conditional forwarder, dig and glibc wait 5 s.
+const replyTime = 4 * time.Second
+
+// resolve is the whole service: the rules in their order, from the question to
+// the outcome. It leaves no trace, so that it can also explain.
+func (s *service) resolve(ctx context.Context, q query) *outcome {
+	o := &outcome{query: q, match: s.catalog.Match(q.name)}
+
+	// May this be asked?
+	if q.malformed {
+		return o.refuseMalformed()
+	}
+	if !q.supported() {
+		return o.refuseOperation()
+	}
+	o.decision = s.policy.Ask(q.client.Addr(), q.name, q.qtype, o.match, q.arrived)
+	if o.decision.Action.Rejects() {
+		return o.reject()
+	}
+
+	// Who knows the answer?
+	if o.route = s.routes.find(q.name, o.match); o.route == nil {
+		return o.refuseWithoutRoute()
+	}
+
+	ctx, cancel := context.WithTimeout(ctx, replyTime)
+	defer cancel()
+	answer, err := o.route.group.Exchange(ctx, q.question())
+	if err != nil {
+		return o.fail(err)
+	}
+
+	// What does it mean?
+	o.answer = answer
+	o.finding = verdict.Of(q.name, q.qtype, answer.Msg, s.catalog, s.private)
+	return o.diagnose()
+}

@@ -1,0 +1,92 @@
+package privatelink
+
+import (
+	"fmt"
+
+	"github.com/miekg/dns"
+
+	"github.com/privatelink-dns/privatelink-dns/plugin/catalog"
+	"github.com/privatelink-dns/privatelink-dns/plugin/upstream"
+)
+
+// route says which upstream group is asked.
+type route struct {
+	// label is the route's value in the query log and the metrics.
+	label string
+	group *upstream.Group
+}
+
+// routes find the route of a name. They are read only once built.
+type routes struct {
+	// explicit are the routes by suffix and by exact name, save for the root.
+	explicit catalog.Suffixes[*route]
+	// catalogued is the route for everything the catalog knows, rest the route
+	// of the root. Either may be nil.
+	catalogued *route
+	rest       *route
+	// all are the routes that differ in their label or group.
+	all []*route
+}
+
+func newRoutes(configured []routeConfig, groups map[string]*upstream.Group) (*routes, error) {
+	built := &routes{}
+	for _, written := range configured {
+		way := built.sharedRoute(written.label, groups[written.group])
+		var err error
+		switch {
+		case written.catalog:
+			built.catalogued = way
+		case written.suffix == ".":
+			built.rest = way
+		case written.name != "":
+			err = built.explicit.AddName(written.name, way)
+		default:
+			err = built.explicit.AddSuffix(written.suffix, way)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", written.where, err)
+		}
+	}
+	return built, nil
+}
+
+// sharedRoute returns one route for all that have the same label and group, so
+// that the many of a rules file cost no more than their names.
+func (r *routes) sharedRoute(label string, group *upstream.Group) *route {
+	for _, way := range r.all {
+		if way.label == label && way.group == group {
+			return way
+		}
+	}
+	way := &route{label: label, group: group}
+	r.all = append(r.all, way)
+	return way
+}
+
+// find returns the route of a name, or nil: the longest explicit suffix, an
+// exact name first; then the catalog; then the root. A name in a privatelink
+// zone follows its public name, so that a chase takes the way of the chain
+// that led to it. The match is the catalog's word on the name.
+func (r *routes) find(name string, match catalog.Match) *route {
+	if way, _, found := r.explicit.Lookup(name); found {
+		return way
+	}
+	if match.Zone != nil {
+		if way := r.ofPublicName(name, match); way != nil {
+			return way
+		}
+	}
+	if match.Namespace != nil && r.catalogued != nil {
+		return r.catalogued
+	}
+	return r.rest
+}
+
+func (r *routes) ofPublicName(name string, match catalog.Match) *route {
+	public, derived := match.Zone.PublicName(name)
+	if !derived {
+		public = dns.Fqdn(match.Namespace.Suffix)
+	}
+	way, _, _ := r.explicit.Lookup(public)
+	return way
+}

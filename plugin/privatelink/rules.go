@@ -1,0 +1,86 @@
+package privatelink
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"gopkg.in/yaml.v3"
+)
+
+// rulesFile is a file of many routes and networks. It is made of lists, since
+// yaml.v3 checks the keys of a mapping in quadratic time.
+type rulesFile struct {
+	Routes  []routeRule   `yaml:"routes"`
+	Clients []clientsRule `yaml:"clients"`
+	Private []string      `yaml:"private"`
+}
+
+type routeRule struct {
+	Suffix string `yaml:"suffix"`
+	Name   string `yaml:"name"`
+	Group  string `yaml:"group"`
+	line   int
+}
+
+type clientsRule struct {
+	Class    string   `yaml:"class"`
+	Networks []string `yaml:"networks"`
+	line     int
+}
+
+// UnmarshalYAML keeps the line and refuses keys that do not exist: a node's
+// Decode forgets the decoder's KnownFields.
+func (r *routeRule) UnmarshalYAML(node *yaml.Node) error {
+	type plain routeRule
+	r.line = node.Line
+	return decodeStrictly(node, []string{"suffix", "name", "group"}, (*plain)(r))
+}
+
+// UnmarshalYAML is as that of routeRule.
+func (r *clientsRule) UnmarshalYAML(node *yaml.Node) error {
+	type plain clientsRule
+	r.line = node.Line
+	return decodeStrictly(node, []string{"class", "networks"}, (*plain)(r))
+}
+
+func parseRules(parsed *config, _ string, arguments []string) error {
+	var mistakes []error
+	for _, written := range arguments {
+		path := parsed.path(written)
+		parsed.files = append(parsed.files, path)
+		data, err := os.ReadFile(path)
+		if err != nil {
+			mistakes = append(mistakes, fmt.Errorf("reading rules: %w", err))
+			continue
+		}
+		mistakes = append(mistakes, parsed.addRules(path, data))
+	}
+	return errors.Join(mistakes...)
+}
+
+// addRules reads one rules file. Its mistakes all carry path:line.
+func (c *config) addRules(path string, data []byte) error {
+	var file rulesFile
+	decoder := yaml.NewDecoder(bytes.NewReader(data))
+	decoder.KnownFields(true)
+	if err := decoder.Decode(&file); err != nil && !errors.Is(err, io.EOF) {
+		return yamlError(path, err)
+	}
+	var mistakes []error
+	for _, rule := range file.Routes {
+		where := fmt.Sprintf("%s:%d", path, rule.line)
+		if (rule.Suffix == "") == (rule.Name == "") {
+			mistakes = append(mistakes, fmt.Errorf("%s: found a route with suffix %q and name %q, expected one of the two", where, rule.Suffix, rule.Name))
+			continue
+		}
+		mistakes = append(mistakes, c.addRoute(routeConfig{suffix: rule.Suffix, name: rule.Name, group: rule.Group, where: where, label: "rules"}))
+	}
+	for _, rule := range file.Clients {
+		mistakes = append(mistakes, c.declareClients(fmt.Sprintf("%s:%d", path, rule.line), rule.Class, rule.Networks))
+	}
+	mistakes = append(mistakes, c.addPrivate(path, file.Private))
+	return errors.Join(mistakes...)
+}

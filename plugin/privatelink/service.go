@@ -1,0 +1,98 @@
+package privatelink
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+
+	"github.com/privatelink-dns/privatelink-dns/plugin/catalog"
+	"github.com/privatelink-dns/privatelink-dns/plugin/policy"
+	"github.com/privatelink-dns/privatelink-dns/plugin/upstream"
+	"github.com/privatelink-dns/privatelink-dns/plugin/verdict"
+	"github.com/privatelink-dns/privatelink-dns/zones"
+)
+
+// service is one configuration at work. It is read only once built, and safe
+// for concurrent use.
+type service struct {
+	catalog *catalog.Catalog
+	policy  *policy.Policy
+	routes  *routes
+	private verdict.Networks
+	lease   *lease
+}
+
+// build makes a service of a configuration that has no mistakes of its own. It
+// reads the catalog's files and takes a lease, but starts nothing. The policy's
+// memory of chases is still to be set.
+func build(c *config, shared *slot) (*service, error) {
+	loaded, err := c.loadCatalog()
+	if err != nil {
+		return nil, err
+	}
+	var addresses []netip.AddrPort
+	for _, group := range c.groups {
+		addresses = append(addresses, group.servers...)
+	}
+	held, servers := shared.acquire(addresses)
+	groups := make(map[string]*upstream.Group, len(c.groups))
+	for name, written := range c.groups {
+		group := &upstream.Group{Name: name}
+		for _, address := range written.servers {
+			group.Servers = append(group.Servers, servers[address])
+		}
+		groups[name] = group
+	}
+	ways, err := newRoutes(c.routes, groups)
+	if err != nil {
+		shared.release(held)
+		return nil, err
+	}
+	return &service{
+		catalog: loaded,
+		policy:  &policy.Policy{Clients: &c.clients, Probe: azureDNS, Direct: c.direct},
+		routes:  ways,
+		private: c.private,
+		lease:   held,
+	}, nil
+}
+
+// loadCatalog reads the catalogs that the configuration names: those that are
+// built in by their name, files by their path.
+func (c *config) loadCatalog() (*catalog.Catalog, error) {
+	names := c.catalogs
+	if len(names) == 0 {
+		names = []located[string]{{value: "azure"}}
+	}
+	var sources []catalog.Source
+	var mistakes []error
+	for _, written := range names {
+		if data, builtIn := zones.Lookup(written.value); builtIn {
+			sources = append(sources, catalog.Source{Path: "zones/" + written.value + ".yaml", Data: data})
+			continue
+		}
+		path := c.path(written.value)
+		c.files = append(c.files, path)
+		data, err := os.ReadFile(path)
+		if err != nil {
+			mistakes = append(mistakes, fmt.Errorf("%s: found catalog %q, which is none of the built-in %v; reading it as a file: %w", written.where, written.value, zones.Names(), err))
+			continue
+		}
+		sources = append(sources, catalog.Source{Path: path, Data: data})
+	}
+	if err := errors.Join(mistakes...); err != nil {
+		return nil, err
+	}
+	return catalog.Load(sources, c.include)
+}
+
+// remember notes the chain that a client is about to be given, so that its
+// chase is known. It must be called before the reply leaves.
+func (s *service) remember(o *outcome) {
+	for _, link := range o.finding.Chain.Links {
+		if s.catalog.Match(link.Target).Zone != nil {
+			s.policy.Chains.Remember(o.query.client.Addr(), link.Target, link.TTL, o.query.arrived)
+		}
+	}
+}

@@ -1,0 +1,167 @@
+package privatelink
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/coredns/caddy"
+	"github.com/coredns/caddy/caddyfile"
+	"github.com/coredns/coredns/core/dnsserver"
+	"github.com/coredns/coredns/plugin"
+	clog "github.com/coredns/coredns/plugin/pkg/log"
+	"github.com/miekg/dns"
+
+	"github.com/privatelink-dns/privatelink-dns/plugin/policy"
+	"github.com/privatelink-dns/privatelink-dns/plugin/querylog"
+)
+
+const pluginName = "privatelink"
+
+func init() { plugin.Register(pluginName, setup) }
+
+// setup wires a stanza into its server block. It starts nothing: a mistake in
+// another stanza must leave no trace.
+func setup(c *caddy.Controller) error {
+	stanza := c.Dispenser
+	parsed, err := parse(&c.Dispenser)
+	if err != nil {
+		return plugin.Error(pluginName, err)
+	}
+	server := dnsserver.GetConfig(c)
+	interfaces, err := interfaceAddresses()
+	if err != nil {
+		return plugin.Error(pluginName, err)
+	}
+	if err := parsed.checkOwnAddresses(server.ListenHosts, server.Port, interfaces); err != nil {
+		return plugin.Error(pluginName, err)
+	}
+	built, err := build(parsed, handover)
+	if err != nil {
+		return plugin.Error(pluginName, err)
+	}
+
+	handler := &Handler{}
+	handler.current.Store(&configuration{service: built, metrics: newMetrics(built, registered())})
+	server.AllowOpcode(dns.OpcodeUpdate)
+	server.AddPlugin(func(plugin.Handler) plugin.Handler { return handler })
+	run := &running{
+		stanza: stanza, config: parsed, handler: handler, shared: handover,
+		log: clog.NewWithPlugin(pluginName), stamps: stampsOf(parsed.files), stopWatching: make(chan struct{}),
+	}
+	c.OnStartup(func() error { return checkNeighbours(server) })
+	c.OnStartup(run.start)
+	c.OnRestart(run.beginReload)
+	c.OnRestartFailed(run.reloadFailed)
+	c.OnShutdown(run.stop)
+	c.OnFinalShutdown(run.save)
+	return nil
+}
+
+// checkNeighbours refuses a cache plugin in the same block: it would answer
+// before policy has looked, and keep what must not be kept.
+func checkNeighbours(server *dnsserver.Config) error {
+	if server.Handler("cache") != nil {
+		return plugin.Error(pluginName, errors.New("found cache in the same server block, expected privatelink alone to keep answers; remove the cache line"))
+	}
+	return nil
+}
+
+// running is a stanza's life, from the start of its server to the end.
+type running struct {
+	// stanza is the unread text, to be parsed again when a file changes.
+	stanza  caddyfile.Dispenser
+	config  *config
+	handler *Handler
+	shared  *slot
+	log     clog.P
+	sink    io.Closer
+
+	stamps       map[string]fileStamp
+	stopWatching chan struct{}
+	watching     sync.WaitGroup
+}
+
+func (r *running) start() error {
+	current := r.handler.current.Load()
+	current.service.policy.Chains = r.shared.chaseMemory(r.restore, rand.Uint64(), time.Now())
+	current.metrics.reloaded(true)
+	if r.config.querylog != "" {
+		sink, err := openSink(r.config)
+		if err != nil {
+			return plugin.Error(pluginName, err)
+		}
+		r.sink = sink
+		r.handler.log = querylog.NewWriter(sink, current.metrics.logRecordsLost)
+	}
+	r.watching.Go(func() { r.watch(r.stopWatching) })
+	r.shared.onAbandon(current.service.lease, r.endWatchAndLog)
+	return nil
+}
+
+func (r *running) restore(now time.Time) *policy.ChaseMemory {
+	if r.config.state == "" {
+		return nil
+	}
+	memory, err := restoreChases(r.config.path(r.config.state), now)
+	if err != nil {
+		r.log.Warningf("starting without it: %s", err)
+	}
+	return memory
+}
+
+func (r *running) beginReload() error {
+	r.shared.commit()
+	return nil
+}
+
+func (r *running) reloadFailed() error {
+	r.shared.abandon()
+	r.handler.current.Load().metrics.reloaded(false)
+	return nil
+}
+
+// stop runs when the server answers no more, at a reload as at the end.
+func (r *running) stop() error {
+	r.endWatchAndLog()
+	r.shared.release(r.handler.current.Load().service.lease)
+	return nil
+}
+
+func (r *running) endWatchAndLog() {
+	close(r.stopWatching)
+	r.watching.Wait()
+	if r.handler.log != nil {
+		r.handler.log.Close()
+		_ = r.sink.Close()
+	}
+}
+
+func (r *running) save() error {
+	if r.config.state == "" {
+		return nil
+	}
+	return saveChases(r.config.path(r.config.state), r.handler.current.Load().service.policy.Chains, time.Now())
+}
+
+// openSink opens what the configuration calls the query log.
+func openSink(c *config) (io.WriteCloser, error) {
+	if c.querylog == "stdout" {
+		return standardOutput{}, nil
+	}
+	file, err := os.OpenFile(c.path(c.querylog), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o640)
+	if err != nil {
+		return nil, fmt.Errorf("opening the query log: %w", err)
+	}
+	return file, nil
+}
+
+// standardOutput is not ours to close: the next instance writes to it too.
+type standardOutput struct{}
+
+func (standardOutput) Write(lines []byte) (int, error) { return os.Stdout.Write(lines) }
+func (standardOutput) Close() error                    { return nil }

@@ -1,0 +1,86 @@
+package privatelink
+
+import (
+	"os"
+	"time"
+)
+
+// watchInterval is how soon a changed rules or catalog file takes effect. The
+// reload plugin watches the Corefile only.
+const watchInterval = 5 * time.Second
+
+// fileStamp tells a file's versions apart; the zero value is a file that cannot
+// be read.
+type fileStamp struct {
+	modified time.Time
+	size     int64
+}
+
+func stampsOf(paths []string) map[string]fileStamp {
+	stamps := make(map[string]fileStamp, len(paths))
+	for _, path := range paths {
+		stamp := fileStamp{}
+		if info, err := os.Stat(path); err == nil {
+			stamp = fileStamp{modified: info.ModTime(), size: info.Size()}
+		}
+		stamps[path] = stamp
+	}
+	return stamps
+}
+
+// watch reloads the stanza when one of its files has changed, until stop is
+// closed.
+func (r *running) watch(stop <-chan struct{}) {
+	ticker := time.NewTicker(watchInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-stop:
+			return
+		case <-ticker.C:
+			r.reloadChangedFiles()
+		}
+	}
+}
+
+// reloadChangedFiles puts the changed files in force, all of them or none. A
+// version that has a mistake is reported once and leaves the old one in force.
+func (r *running) reloadChangedFiles() {
+	present := stampsOf(r.config.files)
+	changed := ""
+	for path, stamp := range present {
+		if r.stamps[path] != stamp {
+			changed = path
+		}
+	}
+	if changed == "" {
+		return
+	}
+	r.stamps = present
+	dispenser := r.stanza
+	parsed, err := parse(&dispenser)
+	if err == nil {
+		err = r.replace(parsed)
+	}
+	r.handler.current.Load().metrics.reloaded(err == nil)
+	if err != nil {
+		r.log.Errorf("%s changed but has a mistake, the version before stays in force: %s", changed, err)
+		return
+	}
+	r.log.Infof("%s changed and is in force", changed)
+}
+
+// replace puts a new configuration of the same stanza in force. What is in
+// flight on servers that are no longer named is given the time to end.
+func (r *running) replace(parsed *config) error {
+	built, err := build(parsed, r.shared)
+	if err != nil {
+		return err
+	}
+	old := r.handler.current.Load()
+	built.policy.Chains = old.service.policy.Chains
+	r.handler.current.Store(&configuration{service: built, metrics: newMetrics(built, old.metrics.collectors)})
+	r.config = parsed
+	time.AfterFunc(replyTime, func() { r.shared.release(old.service.lease) })
+	return nil
+}

@@ -1,0 +1,27 @@
+#!/bin/sh
+# Installs the programs that the tests run: as root on Debian through apt,
+# else it says in one line what to install.
+set -eu
+missing=
+need() { command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ] || missing="$missing $2"; }
+need dig bind9-dnsutils
+need named bind9
+need unbound unbound
+need dnsmasq dnsmasq-base
+need ip iproute2
+need gcc gcc
+[ -n "$missing" ] || exit 0
+if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+	echo "installing$missing"
+	apt-get update -qq
+	# Installing a server must not start it.
+	if [ ! -e /usr/sbin/policy-rc.d ]; then
+		printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
+		chmod +x /usr/sbin/policy-rc.d
+		trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+	fi
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
+	exit 0
+fi
+echo "the tests need these programs: apt-get install --no-install-recommends$missing" >&2
+exit 1
