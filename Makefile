@@ -1,4 +1,7 @@
 # Targets with a text after ## are listed by `make help`.
+SHELL := /bin/bash
+.SHELLFLAGS := -eo pipefail -c
+
 GO ?= go
 BINARY := bin/privatelink-dns
 RELEASE ?= $(shell git describe --tags --always --dirty 2>/dev/null)
@@ -25,7 +28,7 @@ tools: ## install what the tests need (as root, through apt), or say what is mis
 .PHONY: test
 test: tools build lint ## every story, short, with the race detector
 	$(GO) test -race -shuffle=on -timeout 9m $(PACKAGES)
-	$(GO) test -count=1 -v -run 'TestScenarioTable$$' -timeout 5m ./test/lab | grep -vE '^(=== |ok )'
+	$(GO) test -count=1 -v -run 'TestScenarioTable$$' -timeout 5m ./test/lab | grep -vE '^ *(=== |--- PASS)'
 
 .PHONY: lint
 lint: ## formatting, vet, and the gates on length, complexity, imports and documentation

@@ -268,7 +268,9 @@ func TestSinkThatTakesAPart(t *testing.T) {
 				synctest.Wait()
 				sink.full = false
 				close(sink.letGo)
-				logNumbered(w, 5, 2)
+				logNumbered(w, 5, 1)
+				synctest.Wait()
+				logNumbered(w, 6, 1)
 				w.Close()
 				got := wholeNames(sink.taken.Bytes())
 				if bytes.Contains(sink.taken.Bytes(), []byte("\n\n")) {

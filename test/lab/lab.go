@@ -68,8 +68,9 @@ func (l *Lab) ipWith(inside *namespace, files []*os.File, commands ...string) {
 	}
 }
 
-// Host is a machine with its own network namespace. Its methods that take no
-// testing.TB may be called by goroutines at once.
+// Host is a machine with its own network namespace. Dig and Dial may be called
+// by goroutines at once; what starts servers fails the test by itself and
+// belongs to the test's goroutine.
 type Host struct {
 	lab       *Lab
 	name      string

@@ -112,9 +112,9 @@ func checkMalformed(t *testing.T, a *asker, rcodes []int) {
 	}
 }
 
-// TestGarbage sends packets of chance, half of them with a header that looks
-// like a query's. It asks an ordinary question ever again, also so that the
-// packets are not lost in a full socket.
+// TestGarbage sends random packets, half of them with a header that looks like
+// a query's. An ordinary question after every few of them must be answered; it
+// also keeps the packets from being lost in a full socket.
 func TestGarbage(t *testing.T) {
 	t.Parallel()
 	l := New(t)
@@ -138,7 +138,7 @@ func TestGarbage(t *testing.T) {
 	}
 }
 
-// garbage returns a packet of chance of up to 600 bytes.
+// garbage returns a random packet of up to 600 bytes.
 func garbage(chance *rand.Rand, withHeader bool) []byte {
 	content := make([]byte, chance.IntN(600))
 	for index := range content {
