@@ -289,6 +289,39 @@ func TestSinkThatTakesAPart(t *testing.T) {
 	}
 }
 
+// While the disk stays full, a torn line waits for its end; then it gets it
+// once.
+func TestTornLineWhileTheSinkStaysFull(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var lost losses
+		sink := &fullSink{heldSink: heldSink{letGo: make(chan struct{})}, full: true, takes: 10}
+		close(sink.letGo)
+		w := NewWriter(sink, lost.add)
+		logNumbered(w, 100, 1)
+		synctest.Wait()
+		sink.takes = 0
+		logNumbered(w, 101, 1)
+		synctest.Wait()
+		logNumbered(w, 102, 1)
+		synctest.Wait()
+		sink.full = false
+		for number := range 3 {
+			logNumbered(w, number, 1)
+			synctest.Wait()
+		}
+		w.Close()
+		if got := wholeNames(sink.taken.Bytes()); !slices.Equal(got, []string{"0", "1", "2"}) {
+			t.Errorf("whole lines of %q, want of 0, 1 and 2", got)
+		}
+		if count := bytes.Count(sink.taken.Bytes(), []byte{'\n'}); count != 4 {
+			t.Errorf("the sink has %d lines, want 4, one of them torn", count)
+		}
+		if lost.Load() != 3 {
+			t.Errorf("lost = %d, want 3", lost.Load())
+		}
+	})
+}
+
 // wholeNames returns the names of the records that are on a line of their own.
 func wholeNames(data []byte) []string {
 	var names []string
