@@ -78,7 +78,7 @@ func (b *builder) index(c *Catalog) {
 	add := func(p *pattern, match Match) {
 		match.Labels = len(p.labels)
 		c.deepest = max(c.deepest, len(p.labels)+1)
-		anchored[p.anchor()] = append(anchored[p.anchor()], candidate{pattern: p, match: match})
+		anchored[p.anchor] = append(anchored[p.anchor], candidate{pattern: p, match: match})
 	}
 	for _, namespace := range c.namespaces {
 		add(namespace.pattern, Match{Namespace: namespace})

@@ -98,7 +98,7 @@ func (b *builder) addService(row serviceRow) {
 // addNamespace adds a public suffix, once.
 func (b *builder) addNamespace(suffix *pattern) {
 	if b.namespaces[suffix.text] == nil {
-		b.namespaces[suffix.text] = &Namespace{Suffix: suffix.text, Anchor: suffix.anchor(), pattern: suffix}
+		b.namespaces[suffix.text] = &Namespace{Suffix: suffix.text, Anchor: suffix.anchor, pattern: suffix}
 	}
 }
 
@@ -226,11 +226,13 @@ func (b *builder) pattern(t text) (*pattern, error) {
 	if known := b.patterns[parsed.text]; known != nil {
 		return known, nil
 	}
-	shape := parsed.shape()
-	if other, found := b.shapes[shape]; found {
-		return nil, fmt.Errorf("expected %s as at %s:%d: both match the same names", quote(other.value), other.path, other.line)
+	if parsed.fixed < len(parsed.labels) {
+		shape := parsed.shape()
+		if other, found := b.shapes[shape]; found {
+			return nil, fmt.Errorf("expected %s as at %s:%d: both match the same names", quote(other.value), other.path, other.line)
+		}
+		b.shapes[shape] = written{value: parsed.text, path: b.path, line: t.line}
 	}
-	b.shapes[shape] = written{value: parsed.text, path: b.path, line: t.line}
 	b.patterns[t.value], b.patterns[parsed.text] = parsed, parsed
 	return parsed, nil
 }

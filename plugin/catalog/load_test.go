@@ -23,11 +23,14 @@ func service(zone, suffix string) string {
 	return fmt.Sprintf("%s  - service: Sample\n    private_zones: [%s]\n    public_suffixes: [%s]\n", header, zone, suffix)
 }
 
-func TestLoadRejects(t *testing.T) {
-	for _, tc := range []struct {
-		name, data string
-		want       []string
-	}{
+// rejection is a source that does not load, and parts of the error.
+type rejection struct {
+	name, data string
+	want       []string
+}
+
+func TestLoadRejectsForm(t *testing.T) {
+	checkRejections(t, []rejection{
 		{"nothing", "", []string{"a.yaml:1: found nothing, expected a catalog"}},
 		{"comment only", "# nothing\n", []string{"a.yaml:1: found nothing, expected a catalog"}},
 		{"no services", "schema: 1\ncloud: sample\n", []string{"found no services in a.yaml, expected at least one"}},
@@ -52,7 +55,11 @@ func TestLoadRejects(t *testing.T) {
 		{"alias", header + "  - service: &a Sample\n    private_zones: [privatelink.example.org]\n    public_suffixes: [*a]\n", []string{"a.yaml:6: found an alias, expected text"}},
 		{"merge key", valid + "    <<: {note: x}\n", []string{`a.yaml:7: found "<<" in a service, expected one of`}},
 		{"long value", service("privatelink.example.org", strings.Repeat("a", 300)), []string{`aaa..."`, "expected at most 253 characters"}},
+	})
+}
 
+func TestLoadRejectsNames(t *testing.T) {
+	checkRejections(t, []rejection{
 		{"zone without label", service("database.windows.net", "database.windows.net"), []string{`a.yaml:5: found "database.windows.net", expected a private zone`}},
 		{"zone with lookalike", service("xprivatelink.windows.net", "windows.net"), []string{`a.yaml:5: found "xprivatelink.windows.net", expected a private zone`}},
 		{"zone with two labels", service("privatelink.privatelink.windows.net", "windows.net"), []string{"a.yaml:5: ", "with one label privatelink"}},
@@ -68,7 +75,11 @@ func TestLoadRejects(t *testing.T) {
 		{"long label", service("privatelink.example.org", strings.Repeat("a", 64)+".example.org"), []string{"a.yaml:6: ", "at most 63 characters"}},
 		{"other characters", service("privatelink.example.org", "bücher.example.org"), []string{"a.yaml:6: ", "expected labels of letters"}},
 		{"same names by other placeholders", service("privatelink.example.org", `"{region}.example.org", "{regionName}.example.org"`), []string{`a.yaml:6: found "{regionName}.example.org", expected "{region}.example.org" as at a.yaml:6: both match the same names`}},
+	})
+}
 
+func TestLoadRejectsFacts(t *testing.T) {
+	checkRejections(t, []rejection{
 		{"unknown zone", valid + "zones:\n  - zone: privatelink.example.org\n", []string{`a.yaml:8: found zone "privatelink.example.org", expected a zone that a service has`}},
 		{"zone twice", valid + "zones:\n  - zone: privatelink.database.windows.net\n  - zone: PrivateLink.database.windows.net.\n", []string{`a.yaml:9: found zone "privatelink.database.windows.net" twice, expected it once: also at line 8`}},
 		{"zone without name", valid + "zones:\n  - note: x\n", []string{`a.yaml:8: found a zone without field "zone"`}},
@@ -78,7 +89,12 @@ func TestLoadRejects(t *testing.T) {
 		{"direct twice", valid + "zones:\n  - zone: privatelink.database.windows.net\n    direct: legitimate\n    direct_names: [a]\n", []string{"a.yaml:9: found direct and direct_names for one zone, expected one of them"}},
 		{"glob", valid + "zones:\n  - zone: privatelink.database.windows.net\n    direct_names: [\"a?\", \"a..b\"]\n", []string{`a.yaml:9: found "a?", expected letters`, `a.yaml:9: found "a..b", expected no empty label`}},
 		{"long glob", valid + "zones:\n  - zone: privatelink.database.windows.net\n    underivable: [" + strings.Repeat("a.", 127) + "a]\n", []string{"a.yaml:9: ", "expected at most 127 labels"}},
-	} {
+	})
+}
+
+func checkRejections(t *testing.T, cases []rejection) {
+	t.Helper()
+	for _, tc := range cases {
 		t.Run(tc.name, func(t *testing.T) {
 			c, err := catalog.Load([]catalog.Source{{Path: "a.yaml", Data: []byte(tc.data)}}, nil)
 			if err == nil || c != nil {

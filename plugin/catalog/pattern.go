@@ -15,9 +15,10 @@ type pattern struct {
 	text string
 	// labels are those of text from right to left.
 	labels []patternLabel
-	// fixed is how many labels stand right of the rightmost placeholder: the
-	// suffix under which the pattern is found.
-	fixed int
+	// fixed is how many labels stand right of the rightmost placeholder, and
+	// anchor is those labels: the suffix under which the pattern is found.
+	fixed  int
+	anchor string
 }
 
 // patternLabel is one label of a pattern: a placeholder, or literal text.
@@ -55,6 +56,10 @@ func parsePattern(text string) (*pattern, error) {
 		return nil, fmt.Errorf("expected at least %d labels without placeholder on the right", leastFixed)
 	}
 	p.text = p.spell(len(p.labels), 0)
+	p.anchor = p.text
+	if p.fixed < len(p.labels) {
+		p.anchor = p.spell(p.fixed, 0)
+	}
 	return p, nil
 }
 
@@ -90,11 +95,6 @@ func (p *pattern) spell(high, low int) string {
 		parts = append(parts, p.labels[d-1].text)
 	}
 	return strings.Join(parts, ".")
-}
-
-// anchor is the literal suffix under which the pattern is found.
-func (p *pattern) anchor() string {
-	return p.spell(p.fixed, 0)
 }
 
 // least is how many labels a name needs to match: one more than the pattern

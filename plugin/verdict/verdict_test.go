@@ -109,3 +109,33 @@ func TestOfCNAMEItself(t *testing.T) {
 		})
 	}
 }
+
+// A record without data, as only a broken server sends it, has no address:
+// nothing can be concluded from it, least of all that every address is private.
+func TestOfRecordsWithoutData(t *testing.T) {
+	const name = "db1.privatelink.database.windows.net."
+	empty := func(qtype uint16) dns.RR {
+		header := dns.RR_Header{Name: name, Rrtype: qtype, Class: dns.ClassINET, Ttl: 10}
+		if qtype == dns.TypeA {
+			return &dns.A{Hdr: header}
+		}
+		return &dns.AAAA{Hdr: header}
+	}
+	zones := loadCatalog(t)
+	for _, qtype := range []uint16{dns.TypeA, dns.TypeAAAA} {
+		t.Run(dns.Type(qtype).String(), func(t *testing.T) {
+			msg := reply(t, name, qtype, dns.RcodeSuccess)
+			msg.Answer = []dns.RR{empty(qtype)}
+			packed, err := msg.Pack()
+			if err != nil {
+				t.Fatalf("packing: %v", err)
+			}
+			if err := msg.Unpack(packed); err != nil {
+				t.Fatalf("unpacking: %v", err)
+			}
+			if got := Of(name, qtype, msg, zones, PrivateNetworks()); got.Verdict != Other || len(got.Chain.Addresses) != 0 {
+				t.Errorf("Of(%q) = %s with addresses %v, want %s with none", name, got.Verdict, got.Chain.Addresses, Other)
+			}
+		})
+	}
+}
