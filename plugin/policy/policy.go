@@ -29,26 +29,29 @@ const (
 	Refuse
 	// NXDomain answers NXDOMAIN.
 	NXDomain
+	// Withhold keeps back an answer that an upstream gave.
+	Withhold
 )
 
-var actionNames = []string{Allow: "allow", Audit: "audit", Refuse: "refuse", NXDomain: "nxdomain"}
+var actionNames = []string{Allow: "allow", Audit: "audit", Refuse: "refuse", NXDomain: "nxdomain", Withhold: "withhold"}
 
 // String returns the action as the configuration writes it.
 func (a Action) String() string { return actionNames[a] }
 
-// Rejects reports whether the question is not answered from DNS data.
-func (a Action) Rejects() bool { return a == Refuse || a == NXDomain }
+// Rejects reports whether the client is not given what DNS holds.
+func (a Action) Rejects() bool { return a == Refuse || a == NXDomain || a == Withhold }
 
-// ParseAction reads the configuration's word for an action.
+// ParseAction reads the configuration's word for what is done with a question:
+// any action but Withhold, which is for answers.
 func ParseAction(word string) (Action, error) {
-	if index := slices.Index(actionNames, word); index >= 0 {
+	if index := slices.Index(actionNames, word); index >= 0 && Action(index) != Withhold {
 		return Action(index), nil
 	}
 	return Allow, fmt.Errorf("found action %q, expected one of refuse, nxdomain, allow, audit", word)
 }
 
 // Actions returns all actions in a fixed order.
-func Actions() []Action { return []Action{Allow, Audit, Refuse, NXDomain} }
+func Actions() []Action { return []Action{Allow, Audit, Refuse, NXDomain, Withhold} }
 
 // Rule names why a question was treated as it was.
 type Rule uint8
@@ -79,12 +82,17 @@ const (
 	Overflow
 	// DirectLookup: a direct lookup out of the blue, or by a stub.
 	DirectLookup
+	// MustBePrivate: the answer is public and a name of its chain must be private.
+	MustBePrivate
+	// UnlinkedAnswer: the answer enters a privatelink zone and ends public.
+	UnlinkedAnswer
 )
 
 var ruleNames = []string{
 	NoRule: "none", Malformed: "malformed", UnsupportedOperation: "unsupported-operation", ClientNotServed: "client-not-served", OtherType: "direct-other-type", ZoneApex: "direct-zone-apex",
 	LegitimateName: "direct-legitimate-name", DeclaredResolver: "direct-declared-resolver", Chase: "chase",
 	Starting: "direct-while-starting", Overflow: "direct-memory-overflow", DirectLookup: "direct-lookup",
+	MustBePrivate: "must-be-private", UnlinkedAnswer: "unlinked-answer",
 }
 
 // String returns the rule as the query log and the metrics write it.
@@ -109,6 +117,8 @@ type Policy struct {
 	Probe netip.Addr
 	// Direct is what is done with a direct lookup, by client class.
 	Direct [Classes]Action
+	// Guard says which answers may be seen.
+	Guard Guard
 	// Chains remembers which chains were given to whom. Not nil.
 	Chains *ChaseMemory
 }

@@ -42,7 +42,7 @@ func TestParseAction(t *testing.T) {
 }
 
 func TestActions(t *testing.T) {
-	rejects := map[Action]bool{Allow: false, Audit: false, Refuse: true, NXDomain: true}
+	rejects := map[Action]bool{Allow: false, Audit: false, Refuse: true, NXDomain: true, Withhold: true}
 	if got := Actions(); len(got) != len(rejects) || !slices.Equal(got, Actions()) {
 		t.Errorf("Actions() = %v, want %d in a fixed order", got, len(rejects))
 	}
@@ -60,6 +60,7 @@ func TestRules(t *testing.T) {
 	want := []string{
 		"none", "malformed", "unsupported-operation", "client-not-served", "direct-other-type", "direct-zone-apex", "direct-legitimate-name",
 		"direct-declared-resolver", "chase", "direct-while-starting", "direct-memory-overflow", "direct-lookup",
+		"must-be-private", "unlinked-answer",
 	}
 	var got []string
 	for _, rule := range Rules() {
@@ -68,7 +69,7 @@ func TestRules(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("Rules() = %q, want %q", got, want)
 	}
-	if rules := Rules(); rules[0] != NoRule || rules[len(rules)-1] != DirectLookup {
-		t.Errorf("Rules() runs from %v to %v, want %v to %v", rules[0], rules[len(rules)-1], NoRule, DirectLookup)
+	if rules := Rules(); rules[0] != NoRule || rules[len(rules)-1] != UnlinkedAnswer {
+		t.Errorf("Rules() runs from %v to %v, want %v to %v", rules[0], rules[len(rules)-1], NoRule, UnlinkedAnswer)
 	}
 }

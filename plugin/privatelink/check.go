@@ -23,8 +23,11 @@ func (c *config) check(where string) error {
 	}
 	seen := map[string]string{}
 	for _, route := range c.routes {
-		if _, declared := c.groups[route.group]; !declared {
-			mistakes = append(mistakes, fmt.Errorf("%s: found upstream group %q, expected one of %s", route.where, route.group, c.groupNames()))
+		for _, group := range []string{route.group, route.missing, route.outage} {
+			if _, declared := c.groups[group]; !declared && (group != "" || route.group == "") {
+				mistakes = append(mistakes, fmt.Errorf("%s: found upstream group %q, expected one of %s", route.where, group, c.groupNames()))
+				break
+			}
 		}
 		key := route.key()
 		if first, duplicate := seen[key]; duplicate {

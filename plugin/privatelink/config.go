@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"path/filepath"
 
+	"github.com/privatelink-dns/privatelink-dns/plugin/catalog"
 	"github.com/privatelink-dns/privatelink-dns/plugin/policy"
 	"github.com/privatelink-dns/privatelink-dns/plugin/verdict"
 )
@@ -18,13 +19,18 @@ type config struct {
 	include  []string
 	groups   map[string]*groupConfig
 	// order keeps the groups as they were written.
-	order    []string
-	routes   []routeConfig
-	clients  policy.Clients
-	direct   [policy.Classes]policy.Action
-	private  verdict.Networks
-	state    string
-	querylog string
+	order   []string
+	routes  []routeConfig
+	clients policy.Clients
+	direct  [policy.Classes]policy.Action
+	private verdict.Networks
+	// mustBePrivate are names and suffixes; withholdServfail answers SERVFAIL
+	// in place of NODATA where something is withheld.
+	mustBePrivate    catalog.Suffixes[struct{}]
+	withholdServfail bool
+	unlinked         policy.Action
+	state            string
+	querylog         string
 	// files are the paths of the catalogs and rules that were read.
 	files []string
 }
@@ -48,6 +54,9 @@ type routeConfig struct {
 	name    string
 	catalog bool
 	group   string
+	// missing and outage are the groups to fall back to; empty for none.
+	missing string
+	outage  string
 	where   string
 	// label is the route's value in the metrics: what was written, or the
 	// word "rules" for the many of a rules file.

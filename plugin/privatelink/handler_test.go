@@ -1,6 +1,7 @@
 package privatelink
 
 import (
+	"net"
 	"net/netip"
 	"path/filepath"
 	"strings"
@@ -19,7 +20,7 @@ import (
 // to all others.
 func answers(t *testing.T, replies map[string]func(*dns.Msg)) string {
 	t.Helper()
-	server := dnstest.NewServer(func(w dns.ResponseWriter, request *dns.Msg) {
+	return serve(t, func(w dns.ResponseWriter, request *dns.Msg) {
 		reply := new(dns.Msg)
 		reply.SetReply(request)
 		question := request.Question[0]
@@ -30,8 +31,21 @@ func answers(t *testing.T, replies map[string]func(*dns.Msg)) string {
 		}
 		_ = w.WriteMsg(reply)
 	})
-	t.Cleanup(server.Close)
-	return server.Addr
+}
+
+// serve answers on a free port of loopback, over UDP, until the end of the test.
+func serve(t *testing.T, handler dns.HandlerFunc) string {
+	t.Helper()
+	socket, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	started := make(chan struct{})
+	server := &dns.Server{PacketConn: socket, Handler: handler, NotifyStartedFunc: func() { close(started) }}
+	go func() { _ = server.ActivateAndServe() }()
+	<-started
+	t.Cleanup(func() { _ = server.Shutdown() })
+	return socket.LocalAddr().String()
 }
 
 func records(written ...string) func(*dns.Msg) {

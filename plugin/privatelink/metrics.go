@@ -25,6 +25,7 @@ type collectors struct {
 	routed       *prometheus.CounterVec
 	roundTrips   *prometheus.HistogramVec
 	failures     *prometheus.CounterVec
+	fallbacks    *prometheus.CounterVec
 	uncatalogued prometheus.Counter
 	logLost      prometheus.Counter
 	lastReload   prometheus.Gauge
@@ -41,6 +42,7 @@ func newCollectors(registerer prometheus.Registerer) *collectors {
 		decisions: counter("policy_decisions_total", "Queries by the policy rule that decided and the action it took.", "rule", "action"),
 		routed:    counter("route_queries_total", "Queries by route and upstream group.", "route", "group"),
 		failures:  counter("upstream_failures_total", "Attempts at an upstream that gave no usable answer.", "upstream", "reason"),
+		fallbacks: counter("fallbacks_total", "Answers that came from a fallback group, by what led there.", "fallback"),
 		roundTrips: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Namespace: plugin.Namespace, Subsystem: pluginName, Name: "upstream_duration_seconds",
 			Help:                        "Time from a question to the upstream's answer.",
@@ -60,7 +62,7 @@ func newCollectors(registerer prometheus.Registerer) *collectors {
 			Help: "Whether the last configuration that was read is in force: 1, or 0 when it had a mistake.",
 		}),
 	}
-	registerer.MustRegister(c.queries, c.decisions, c.routed, c.failures, c.roundTrips, c.uncatalogued, c.logLost, c.lastReload)
+	registerer.MustRegister(c.queries, c.decisions, c.routed, c.failures, c.fallbacks, c.roundTrips, c.uncatalogued, c.logLost, c.lastReload)
 	return c
 }
 
@@ -73,6 +75,7 @@ type metrics struct {
 	decisions [][]prometheus.Counter
 	routed    map[*route]prometheus.Counter
 	servers   map[netip.AddrPort]*serverMetrics
+	fallbacks map[fallback]prometheus.Counter
 }
 
 type serverMetrics struct {
@@ -81,7 +84,7 @@ type serverMetrics struct {
 }
 
 func newMetrics(s *service, c *collectors) *metrics {
-	m := &metrics{collectors: c, routed: map[*route]prometheus.Counter{}, servers: map[netip.AddrPort]*serverMetrics{}}
+	m := &metrics{collectors: c, routed: map[*route]prometheus.Counter{}, servers: map[netip.AddrPort]*serverMetrics{}, fallbacks: map[fallback]prometheus.Counter{}}
 	var namespaces []string
 	for _, namespace := range s.catalog.Namespaces() {
 		namespaces = append(namespaces, namespace.Suffix)
@@ -102,6 +105,9 @@ func newMetrics(s *service, c *collectors) *metrics {
 	}
 	for _, way := range s.routes.all {
 		m.routed[way] = c.routed.WithLabelValues(way.label, way.group.Name)
+	}
+	for _, way := range []fallback{afterMissing, afterOutage} {
+		m.fallbacks[way] = c.fallbacks.WithLabelValues(string(way))
 	}
 	for _, address := range s.lease.addresses {
 		m.servers[address] = newServerMetrics(address.String(), c)
@@ -135,6 +141,9 @@ func (m *metrics) count(o *outcome) {
 	}
 	if o.finding.Uncatalogued != "" {
 		m.collectors.uncatalogued.Inc()
+	}
+	if o.fallback != noFallback {
+		m.fallbacks[o.fallback].Inc()
 	}
 	m.countUpstream(o)
 }

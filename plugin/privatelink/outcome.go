@@ -24,8 +24,14 @@ type outcome struct {
 
 	// answer is what an upstream said; nil where none did. Then rcode and
 	// extendedError say why, and failure holds the attempts.
-	answer        *upstream.Answer
-	finding       verdict.Finding
+	answer  *upstream.Answer
+	finding verdict.Finding
+	// group is the group that answered, fallback why it was not the route's.
+	group    *upstream.Group
+	fallback fallback
+	// withheld: there is an answer and the client is not given it.
+	withheld bool
+
 	rcode         int
 	extendedError *dns.EDNS0_EDE
 	failure       error
@@ -82,6 +88,9 @@ func (o *outcome) fail(err error) *outcome {
 // private endpoint. The answer itself stays as it is.
 func (o *outcome) diagnose() *outcome {
 	text, faulty := diagnoses[o.finding.Verdict]
+	if o.fallback == afterMissing {
+		text, faulty = "missing: upstream UPSTREAM has ZONE but no record for this name; answered from public DNS", true
+	}
 	if faulty {
 		zone, upstream := o.finding.ZoneName, o.route.group.Name
 		text = strings.NewReplacer("ZONE", zone, "UPSTREAM", upstream).Replace(text)
@@ -93,6 +102,22 @@ func (o *outcome) diagnose() *outcome {
 var diagnoses = map[verdict.Verdict]string{
 	verdict.Unlinked: "unlinked: the chain enters ZONE but ends at a public address; the zone is not linked to the network of upstream UPSTREAM, or the endpoint is somebody else's",
 	verdict.Missing:  "missing: upstream UPSTREAM has ZONE but no record for this name; the private endpoint registered none there, or is somebody else's",
+}
+
+// withhold keeps an answer back. NODATA with a short SOA is what stops a
+// downstream from asking elsewhere: BIND's default, forward first, would answer
+// SERVFAIL and REFUSED with the public address.
+func (o *outcome) withhold(servfail bool) *outcome {
+	o.withheld = true
+	rcode := dns.RcodeSuccess
+	if servfail {
+		rcode = dns.RcodeServerFailure
+	}
+	text := "withheld: this name must be private and the answer is not"
+	if o.decision.Rule == policy.UnlinkedAnswer {
+		text = "withheld: the chain enters " + o.finding.ZoneName + " but ends at a public address"
+	}
+	return o.stop(rcode, dns.ExtendedErrorCodeFiltered, text)
 }
 
 func (o *outcome) stop(rcode int, code uint16, text string) *outcome {

@@ -18,15 +18,17 @@ import (
 // arguments and where they stand, and changes the configuration or says what
 // is wrong.
 var properties = map[string]func(*config, string, []string) error{
-	"catalog":  parseCatalog,
-	"upstream": parseUpstream,
-	"route":    parseRoute,
-	"rules":    parseRules,
-	"clients":  parseClients,
-	"direct":   parseDirect,
-	"private":  parsePrivate,
-	"state":    parseState,
-	"querylog": parseQuerylog,
+	"catalog":      parseCatalog,
+	"upstream":     parseUpstream,
+	"route":        parseRoute,
+	"rules":        parseRules,
+	"clients":      parseClients,
+	"direct":       parseDirect,
+	"private":      parsePrivate,
+	"must-private": parseMustPrivate,
+	"unlinked":     parseUnlinked,
+	"state":        parseState,
+	"querylog":     parseQuerylog,
 }
 
 // parse reads a stanza and the files it names. It returns every mistake, each
@@ -123,10 +125,15 @@ func parseAddress(written string) (netip.AddrPort, error) {
 }
 
 func parseRoute(parsed *config, where string, arguments []string) error {
-	if len(arguments) != 2 {
-		return fmt.Errorf("%s: found %d arguments to route, expected two: a suffix, =name or catalog, and an upstream group", where, len(arguments))
+	if len(arguments) < 2 {
+		return fmt.Errorf("%s: found route with one argument, expected two: a suffix, =name or catalog, and an upstream group", where)
 	}
 	route := routeConfig{group: arguments[1], where: where, label: arguments[0]}
+	for _, option := range arguments[2:] {
+		if err := route.setOption(option); err != nil {
+			return fmt.Errorf("%s: %w", where, err)
+		}
+	}
 	written, isName := strings.CutPrefix(arguments[0], "=")
 	switch {
 	case arguments[0] == "catalog":
@@ -139,14 +146,28 @@ func parseRoute(parsed *config, where string, arguments []string) error {
 	return parsed.addRoute(route)
 }
 
+// setOption reads what is to be done when the route's group has no answer.
+func (r *routeConfig) setOption(option string) error {
+	key, value, _ := strings.Cut(option, "=")
+	target, known := map[string]*string{"missing": &r.missing, "outage": &r.outage}[key]
+	switch {
+	case !known:
+		return fmt.Errorf("found %q, expected missing=GROUP or outage=GROUP", option)
+	case value == "":
+		return fmt.Errorf("found %q without a group, expected for example %s=public", option, key)
+	}
+	*target = value
+	return nil
+}
+
 // addRoute checks and keeps a route of the Corefile or of a rules file.
 func (c *config) addRoute(route routeConfig) error {
 	for _, name := range []*string{&route.suffix, &route.name} {
 		if *name == "" {
 			continue
 		}
-		if _, ok := dns.IsDomainName(*name); !ok || strings.ContainsAny(*name, "*/ ") {
-			return fmt.Errorf("%s: found %q, expected a domain name such as corp.example", route.where, *name)
+		if err := checkName(*name); err != nil {
+			return fmt.Errorf("%s: %w", route.where, err)
 		}
 		*name = dns.CanonicalName(*name)
 	}
@@ -154,6 +175,13 @@ func (c *config) addRoute(route routeConfig) error {
 		return fmt.Errorf("%s: found a route without a name, expected a suffix, =name or catalog", route.where)
 	}
 	c.routes = append(c.routes, route)
+	return nil
+}
+
+func checkName(name string) error {
+	if _, ok := dns.IsDomainName(name); !ok || name == "" || strings.ContainsAny(name, "*/ ") {
+		return fmt.Errorf("found %q, expected a domain name such as corp.example", name)
+	}
 	return nil
 }
 
@@ -233,6 +261,52 @@ func (c *config) addPrivate(where string, networks []string) error {
 		c.private = append(c.private, network)
 	}
 	return errors.Join(mistakes...)
+}
+
+func parseMustPrivate(parsed *config, where string, arguments []string) error {
+	var names []string
+	for _, argument := range arguments {
+		mode, isOption := strings.CutPrefix(argument, "withhold=")
+		switch {
+		case !isOption:
+			names = append(names, argument)
+		case mode != "nodata" && mode != "servfail":
+			return fmt.Errorf("%s: found %q, expected withhold=nodata or withhold=servfail", where, argument)
+		default:
+			parsed.withholdServfail = mode == "servfail"
+		}
+	}
+	return parsed.addMustPrivate(where, names)
+}
+
+// addMustPrivate keeps names of the Corefile or of a rules file.
+func (c *config) addMustPrivate(where string, names []string) error {
+	var mistakes []error
+	for _, written := range names {
+		add := c.mustBePrivate.AddSuffix
+		name, isName := strings.CutPrefix(written, "=")
+		if isName {
+			add = c.mustBePrivate.AddName
+		}
+		err := checkName(name)
+		if err == nil {
+			err = add(name, struct{}{})
+		}
+		if err != nil {
+			mistakes = append(mistakes, fmt.Errorf("%s: %w", where, err))
+		}
+	}
+	return errors.Join(mistakes...)
+}
+
+func parseUnlinked(parsed *config, where string, arguments []string) error {
+	actions := map[string]policy.Action{"serve": policy.Allow, "audit": policy.Audit, "withhold": policy.Withhold}
+	action, known := actions[arguments[0]]
+	if !known || len(arguments) != 1 {
+		return fmt.Errorf("%s: found unlinked %s, expected one of serve, audit, withhold", where, strings.Join(arguments, " "))
+	}
+	parsed.unlinked = action
+	return nil
 }
 
 func parseState(parsed *config, where string, arguments []string) error {

@@ -30,7 +30,7 @@ func TestParseReportsMistakes(t *testing.T) {
 		{"two catalog routes", valid + "route catalog azure\nroute catalog azure", []string{"Corefile:5: found a second route for catalog"}},
 		{"route without a name", valid + "route = azure", []string{"Corefile:4: found a route without a name"}},
 		{"route with a wildcard", valid + "route *.example azure", []string{`Corefile:4: found "*.example", expected a domain name`}},
-		{"route with too many arguments", valid + "route corp.example azure missing=public", []string{"Corefile:4: found 3 arguments to route, expected two"}},
+		{"route with too many arguments", valid + "route corp.example azure missing=public", []string{`Corefile:4: found upstream group "public"`}},
 		{"group twice", valid + "upstream azure 10.0.0.4", []string{`Corefile:4: found upstream group "azure" a second time`}},
 		{"server twice", "upstream azure 10.0.0.4 10.0.0.4:53\nroute . azure", []string{`Corefile:2: upstream group "azure": found 10.0.0.4:53 twice`}},
 		{"group without servers", "upstream azure\nroute . azure", []string{`Corefile:2: upstream group "azure": found no server`}},
@@ -86,7 +86,7 @@ func TestRulesReportMistakes(t *testing.T) {
 		want        string
 	}{
 		{"unknown key", "routes:\n  - {suffix: a.example, group: azure}\nroute: []\n", "rules.yaml:3: field route not found"},
-		{"unknown key of a route", "routes:\n  - suffix: a.example\n    groop: azure\n", `rules.yaml:3: found key "groop", expected one of suffix, name, group`},
+		{"unknown key of a route", "routes:\n  - suffix: a.example\n    groop: azure\n", `rules.yaml:3: found key "groop", expected one of suffix, name, group, missing, outage`},
 		{"not a list", "routes: a.example\n", "rules.yaml:1: cannot unmarshal"},
 		{"not a mapping", "routes:\n  - a.example\n", "rules.yaml:2: found something else than a mapping"},
 		{"neither suffix nor name", "routes:\n  - {group: azure}\n", "rules.yaml:2: found a route with suffix \"\" and name \"\""},

@@ -44,7 +44,10 @@ func (o *outcome) record(now time.Time) *querylog.Record {
 // recordUpstream adds what was learned from an upstream.
 func (o *outcome) recordUpstream(record *querylog.Record) {
 	if o.route != nil {
-		record.Route, record.Group = o.route.label, o.route.group.Name
+		record.Route, record.Group, record.Fallback = o.route.label, o.route.group.Name, string(o.fallback)
+	}
+	if o.group != nil {
+		record.Group = o.group.Name
 	}
 	if o.failure != nil {
 		record.Error = o.failure.Error()
@@ -68,7 +71,7 @@ func (o *outcome) recordUpstream(record *querylog.Record) {
 
 // replyCode is the rcode of the reply.
 func (o *outcome) replyCode() int {
-	if o.answer != nil {
+	if o.answer != nil && !o.withheld {
 		return o.answer.Msg.Rcode
 	}
 	return o.rcode

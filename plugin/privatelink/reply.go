@@ -5,9 +5,11 @@ import (
 )
 
 const (
-	// rejectionTTL is how long an NXDOMAIN by policy may be kept: short, so
-	// that a change of the policy works soon.
+	// rejectionTTL is how long, in seconds, an NXDOMAIN by policy may be kept,
+	// and withheldTTL a NODATA in place of an answer that is withheld: short, so
+	// that a change works soon.
 	rejectionTTL = 10
+	withheldTTL  = 5
 	// advertisedSize is the UDP size we can take (DNS flag day 2020).
 	advertisedSize = 1232
 )
@@ -18,13 +20,16 @@ func (o *outcome) compose(request *dns.Msg) *dns.Msg {
 	reply.SetReply(request)
 	reply.RecursionAvailable = true
 	reply.Compress = true
-	if o.answer == nil {
-		reply.Rcode = o.rcode
-		if o.rcode == dns.RcodeNameError {
-			reply.Ns = []dns.RR{rejectionSOA(o.match.ZoneName(o.query.name))}
-		}
-	} else {
+	switch {
+	case o.answer != nil && !o.withheld:
 		o.fill(reply, request)
+	case o.rcode == dns.RcodeNameError:
+		reply.Rcode = o.rcode
+		reply.Ns = []dns.RR{ownSOA(o.match.ZoneName(o.query.name), rejectionTTL)}
+	case o.rcode == dns.RcodeSuccess:
+		reply.Ns = []dns.RR{ownSOA(o.query.name, withheldTTL)}
+	default:
+		reply.Rcode = o.rcode
 	}
 	o.addOptions(reply, request)
 	return reply
@@ -60,10 +65,11 @@ func (o *outcome) addOptions(reply, request *dns.Msg) {
 	}
 }
 
-func rejectionSOA(zone string) dns.RR {
+// ownSOA is the SOA of a negative answer that no zone gave.
+func ownSOA(zone string, ttl uint32) dns.RR {
 	return &dns.SOA{
-		Hdr: dns.RR_Header{Name: zone, Rrtype: dns.TypeSOA, Class: dns.ClassINET, Ttl: rejectionTTL},
+		Hdr: dns.RR_Header{Name: zone, Rrtype: dns.TypeSOA, Class: dns.ClassINET, Ttl: ttl},
 		Ns:  "privatelink-dns.invalid.", Mbox: "policy.privatelink-dns.invalid.",
-		Serial: 1, Refresh: 3600, Retry: 600, Expire: 86400, Minttl: rejectionTTL,
+		Serial: 1, Refresh: 3600, Retry: 600, Expire: 86400, Minttl: ttl,
 	}
 }

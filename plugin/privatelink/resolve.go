@@ -3,8 +3,6 @@ package privatelink
 import (
 	"context"
 	"time"
-
-	"github.com/privatelink-dns/privatelink-dns/plugin/verdict"
 )
 
 // replyTime bounds a reply, fallbacks included: Windows waits 5 s for a
@@ -35,13 +33,8 @@ func (s *service) resolve(ctx context.Context, q query) *outcome {
 
 	ctx, cancel := context.WithTimeout(ctx, replyTime)
 	defer cancel()
-	answer, err := o.route.group.Exchange(ctx, q.question())
-	if err != nil {
-		return o.fail(err)
-	}
+	s.ask(ctx, o)
 
-	// What does it mean?
-	o.answer = answer
-	o.finding = verdict.Of(q.name, q.qtype, answer.Msg, s.catalog, s.private)
-	return o.diagnose()
+	// May the answer be seen?
+	return s.judge(o)
 }

@@ -14,6 +14,9 @@ type route struct {
 	// label is the route's value in the query log and the metrics.
 	label string
 	group *upstream.Group
+	// missing and outage are the groups to fall back to; nil for none.
+	missing *upstream.Group
+	outage  *upstream.Group
 }
 
 // routes find the route of a name. They are read only once built.
@@ -31,7 +34,7 @@ type routes struct {
 func newRoutes(configured []routeConfig, groups map[string]*upstream.Group) (*routes, error) {
 	built := &routes{}
 	for _, written := range configured {
-		way := built.sharedRoute(written.label, groups[written.group])
+		way := built.share(route{label: written.label, group: groups[written.group], missing: groups[written.missing], outage: groups[written.outage]})
 		var err error
 		switch {
 		case written.catalog:
@@ -50,17 +53,16 @@ func newRoutes(configured []routeConfig, groups map[string]*upstream.Group) (*ro
 	return built, nil
 }
 
-// sharedRoute returns one route for all that have the same label and group, so
-// that the many of a rules file cost no more than their names.
-func (r *routes) sharedRoute(label string, group *upstream.Group) *route {
+// share returns one route for all that are alike, so that the many of a rules
+// file cost no more than their names.
+func (r *routes) share(wanted route) *route {
 	for _, way := range r.all {
-		if way.label == label && way.group == group {
+		if *way == wanted {
 			return way
 		}
 	}
-	way := &route{label: label, group: group}
-	r.all = append(r.all, way)
-	return way
+	r.all = append(r.all, &wanted)
+	return &wanted
 }
 
 // find returns the route of a name, or nil: the longest explicit suffix, an

@@ -16,13 +16,18 @@ type rulesFile struct {
 	Routes  []routeRule   `yaml:"routes"`
 	Clients []clientsRule `yaml:"clients"`
 	Private []string      `yaml:"private"`
+	// MustPrivate are suffixes, and exact names with "=" in front.
+	MustPrivate []string `yaml:"must_private"`
 }
 
 type routeRule struct {
 	Suffix string `yaml:"suffix"`
 	Name   string `yaml:"name"`
 	Group  string `yaml:"group"`
-	line   int
+	// Missing and Outage are the groups to fall back to.
+	Missing string `yaml:"missing"`
+	Outage  string `yaml:"outage"`
+	line    int
 }
 
 type clientsRule struct {
@@ -36,7 +41,7 @@ type clientsRule struct {
 func (r *routeRule) UnmarshalYAML(node *yaml.Node) error {
 	type plain routeRule
 	r.line = node.Line
-	return decodeStrictly(node, []string{"suffix", "name", "group"}, (*plain)(r))
+	return decodeStrictly(node, []string{"suffix", "name", "group", "missing", "outage"}, (*plain)(r))
 }
 
 // UnmarshalYAML is as that of routeRule.
@@ -76,11 +81,11 @@ func (c *config) addRules(path string, data []byte) error {
 			mistakes = append(mistakes, fmt.Errorf("%s: found a route with suffix %q and name %q, expected one of the two", where, rule.Suffix, rule.Name))
 			continue
 		}
-		mistakes = append(mistakes, c.addRoute(routeConfig{suffix: rule.Suffix, name: rule.Name, group: rule.Group, where: where, label: "rules"}))
+		mistakes = append(mistakes, c.addRoute(routeConfig{suffix: rule.Suffix, name: rule.Name, group: rule.Group, missing: rule.Missing, outage: rule.Outage, where: where, label: "rules"}))
 	}
 	for _, rule := range file.Clients {
 		mistakes = append(mistakes, c.declareClients(fmt.Sprintf("%s:%d", path, rule.line), rule.Class, rule.Networks))
 	}
-	mistakes = append(mistakes, c.addPrivate(path, file.Private))
+	mistakes = append(mistakes, c.addPrivate(path, file.Private), c.addMustPrivate(path, file.MustPrivate))
 	return errors.Join(mistakes...)
 }

@@ -21,6 +21,8 @@ type service struct {
 	routes  *routes
 	private verdict.Networks
 	lease   *lease
+	// withholdServfail answers SERVFAIL in place of NODATA where an answer is withheld.
+	withholdServfail bool
 }
 
 // build makes a service of a configuration that has no mistakes of its own. It
@@ -51,10 +53,14 @@ func build(c *config, shared *slot) (*service, error) {
 	}
 	return &service{
 		catalog: loaded,
-		policy:  &policy.Policy{Clients: &c.clients, Probe: azureDNS, Direct: c.direct},
-		routes:  ways,
-		private: c.private,
-		lease:   held,
+		policy: &policy.Policy{
+			Clients: &c.clients, Probe: azureDNS, Direct: c.direct,
+			Guard: policy.Guard{MustBePrivate: c.mustBePrivate, Unlinked: c.unlinked},
+		},
+		routes:           ways,
+		private:          c.private,
+		lease:            held,
+		withholdServfail: c.withholdServfail,
 	}, nil
 }
 

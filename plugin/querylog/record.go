@@ -60,6 +60,8 @@ type Record struct {
 	Upstream          string  `json:"upstream,omitempty"`
 	UpstreamTransport string  `json:"upstream_transport,omitempty"`
 	UpstreamSeconds   float64 `json:"upstream_duration_seconds,omitempty"`
+	// Fallback is the other way the answer came: "missing" or "outage".
+	Fallback string `json:"fallback,omitempty"`
 	// Error is why no upstream answered.
 	Error string `json:"error,omitempty"`
 

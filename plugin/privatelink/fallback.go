@@ -1,0 +1,128 @@
+package privatelink
+
+import (
+	"context"
+	"errors"
+
+	"github.com/miekg/dns"
+
+	"github.com/privatelink-dns/privatelink-dns/plugin/upstream"
+	"github.com/privatelink-dns/privatelink-dns/plugin/verdict"
+)
+
+// fallback is the other way an answer came, if it did.
+type fallback string
+
+// The fallbacks, as the query log and the metrics write them.
+const (
+	noFallback fallback = ""
+	// afterMissing: the private zone has no record, so public DNS was asked.
+	afterMissing fallback = "missing"
+	// afterOutage: no upstream of the route replied, so public DNS was asked.
+	afterOutage fallback = "outage"
+)
+
+// outageShare is how long a route with a fallback waits for its own upstreams:
+// it leaves the fallback time within replyTime.
+const outageShare = replyTime * 5 / 8
+
+// ask puts the question to the route's group and, where the route says so, to
+// another. It fills in the answer and its finding, or why there is none.
+func (s *service) ask(ctx context.Context, o *outcome) {
+	own, cancel := ctx, context.CancelFunc(func() {})
+	if o.route.outage != nil {
+		own, cancel = context.WithTimeout(ctx, outageShare)
+	}
+	answer, err := o.route.group.Exchange(own, o.query.question())
+	cancel()
+	if err != nil {
+		s.askAfterOutage(ctx, o, err)
+		return
+	}
+	s.take(o, answer, o.route.group)
+	if o.finding.Verdict == verdict.Missing {
+		s.askAfterMissing(ctx, o)
+	}
+}
+
+// take makes an answer the outcome's.
+func (s *service) take(o *outcome, answer *upstream.Answer, group *upstream.Group) {
+	o.answer, o.group = answer, group
+	o.finding = verdict.Of(o.query.name, o.query.qtype, answer.Msg, s.catalog, s.private)
+}
+
+// askAfterOutage asks public DNS when every upstream of the route is silent,
+// and takes the answer only if its chain has no catalogued privatelink hop: a
+// resource with a private endpoint always has that hop in public DNS, so a
+// chain without it proves that there is no private address to be missed. One
+// broken name, for which a server says SERVFAIL, is no outage.
+func (s *service) askAfterOutage(ctx context.Context, o *outcome, failure error) {
+	mayAsk := o.route.outage != nil && o.match.Zone == nil && !s.policy.Guard.Protects(o.query.name, verdict.Chain{}, s.catalog)
+	if !mayAsk || !isOutage(failure) {
+		o.fail(failure)
+		return
+	}
+	answer, err := o.route.outage.Exchange(ctx, o.query.question())
+	if err != nil {
+		o.fail(errors.Join(failure, err))
+		return
+	}
+	finding := verdict.Of(o.query.name, o.query.qtype, answer.Msg, s.catalog, s.private)
+	if finding.Zone != nil || s.policy.Guard.Protects(o.query.name, finding.Chain, s.catalog) {
+		o.fail(failure)
+		return
+	}
+	s.take(o, answer, o.route.outage)
+	o.fallback = afterOutage
+}
+
+// isOutage reports whether no server replied at all.
+func isOutage(failure error) bool {
+	failed := (*upstream.FailedError)(nil)
+	if !errors.As(failure, &failed) {
+		return false
+	}
+	for _, attempt := range failed.Attempts {
+		if attempt.Err == nil {
+			return false
+		}
+	}
+	return true
+}
+
+// askAfterMissing asks public DNS for a name that a linked private zone does not
+// hold: another company's resource that has a private endpoint of its own. Where
+// public DNS does not know it either, the first answer stays.
+func (s *service) askAfterMissing(ctx context.Context, o *outcome) {
+	if o.route.missing == nil || s.policy.Guard.Protects(o.query.name, o.finding.Chain, s.catalog) {
+		return
+	}
+	answer, err := o.route.missing.Exchange(ctx, o.query.question())
+	if err != nil || answer.Msg.Rcode != dns.RcodeSuccess {
+		return
+	}
+	s.take(o, answer, o.route.missing)
+	o.fallback = afterMissing
+}
+
+// judge withholds what may not be seen.
+func (s *service) judge(o *outcome) *outcome {
+	if o.answer == nil {
+		return o
+	}
+	protected := s.policy.Guard.Protects(o.query.name, o.finding.Chain, s.catalog)
+	meaning := o.finding.Verdict
+	if o.fallback == afterMissing && meaning == verdict.Unlinked {
+		// It was asked for: the zone is linked, the resource is a partner's.
+		meaning = verdict.Public
+	}
+	action, rule := s.policy.Guard.Judge(meaning, protected)
+	if rule == 0 {
+		return o.diagnose()
+	}
+	o.decision.Action, o.decision.Rule = action, rule
+	if !action.Rejects() {
+		return o.diagnose()
+	}
+	return o.withhold(s.withholdServfail)
+}
