@@ -40,6 +40,7 @@ func (s *service) ask(ctx context.Context, o *outcome) {
 		return
 	}
 	s.take(o, answer, o.route.group)
+	s.crossRoutes(ctx, o)
 	if o.finding.Verdict == verdict.Missing {
 		s.askAfterMissing(ctx, o)
 	}
@@ -57,7 +58,7 @@ func (s *service) take(o *outcome, answer *upstream.Answer, group *upstream.Grou
 // chain without it proves that there is no private address to be missed. One
 // broken name, for which a server says SERVFAIL, is no outage.
 func (s *service) askAfterOutage(ctx context.Context, o *outcome, failure error) {
-	mayAsk := o.route.outage != nil && o.match.Zone == nil && !s.policy.Guard.Protects(o.query.name, verdict.Chain{}, s.catalog)
+	mayAsk := o.route.outage != nil && o.match.Zone == nil && !o.guarded && !s.policy.Guard.Protects(o.query.name, verdict.Chain{}, s.catalog)
 	if !mayAsk || !isOutage(failure) {
 		o.fail(failure)
 		return
@@ -94,7 +95,7 @@ func isOutage(failure error) bool {
 // hold: another company's resource that has a private endpoint of its own. Where
 // public DNS does not know it either, the first answer stays.
 func (s *service) askAfterMissing(ctx context.Context, o *outcome) {
-	if o.route.missing == nil || s.policy.Guard.Protects(o.query.name, o.finding.Chain, s.catalog) {
+	if o.route.missing == nil || o.guarded || s.policy.Guard.Protects(o.query.name, o.finding.Chain, s.catalog) {
 		return
 	}
 	answer, err := o.route.missing.Exchange(ctx, o.query.question())

@@ -29,6 +29,10 @@ type outcome struct {
 	// group is the group that answered, fallback why it was not the route's.
 	group    *upstream.Group
 	fallback fallback
+	// crossings counts how often the chain changed routes so far; guarded: a
+	// name before this one must be private, so no fallback may learn of it.
+	crossings int
+	guarded   bool
 	// withheld: there is an answer and the client is not given it.
 	withheld bool
 

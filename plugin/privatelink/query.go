@@ -72,6 +72,12 @@ func unmap(address netip.AddrPort) netip.AddrPort {
 	return netip.AddrPortFrom(address.Addr().Unmap(), address.Port())
 }
 
+// of is the same question for another name.
+func (q query) of(name string) query {
+	q.name = name
+	return q
+}
+
 // supported reports whether a forwarder can answer this at all: it holds no
 // zone that could be updated, notified or transferred.
 func (q *query) supported() bool {

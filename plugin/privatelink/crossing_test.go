@@ -1,0 +1,67 @@
+package privatelink
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/miekg/dns"
+)
+
+// corp is a corporate server that answers its CNAMEs with public tails.
+func corp(t *testing.T) string {
+	t.Helper()
+	return answers(t, map[string]func(*dns.Msg){
+		"sql.corp.example. A": records(
+			"sql.corp.example. 300 IN CNAME alias.corp.example.",
+			"alias.corp.example. 300 IN CNAME db1.database.windows.net.",
+			"db1.database.windows.net. 60 IN CNAME db1.privatelink.database.windows.net.",
+			"db1.privatelink.database.windows.net. 60 IN A 203.0.113.10"),
+		"partner.corp.example. A": records(
+			"partner.corp.example. 300 IN CNAME partner1.database.windows.net.",
+			"partner1.database.windows.net. 60 IN A 203.0.113.11"),
+		"www.corp.example. A": records("www.corp.example. 300 IN CNAME web.corp.example.", "web.corp.example. 300 IN A 10.10.0.80"),
+	})
+}
+
+func TestChainThatCrossesRoutes(t *testing.T) {
+	const routes = "route catalog azure\nroute corp.example corp\n"
+	tests := []struct {
+		name, upstream, body, question string
+		want                           string
+	}{
+		{"the tail is asked of the catalog's route", answers(t, sql), routes, "sql.corp.example.",
+			"sql.corp.example. CNAME alias.corp.example. | alias.corp.example. CNAME db1.database.windows.net. | " +
+				"db1.database.windows.net. CNAME db1.privatelink.database.windows.net. | db1.privatelink.database.windows.net. A 10.0.2.4"},
+		{"a chain that stays is left alone", answers(t, sql), routes, "www.corp.example.",
+			"www.corp.example. CNAME web.corp.example. | web.corp.example. A 10.10.0.80"},
+		{"without an answer to the tail there is none", silent(t), routes, "sql.corp.example.", "SERVFAIL"},
+		{"the tail's own fallback applies", linked(t), "route catalog azure missing=public\nroute corp.example corp\n", "partner.corp.example.",
+			"partner.corp.example. CNAME partner1.database.windows.net. | " +
+				"partner1.database.windows.net. CNAME partner1.privatelink.database.windows.net. | partner1.privatelink.database.windows.net. A 203.0.113.11"},
+		{"no fallback behind a name that must be private", linked(t),
+			"route catalog azure missing=public\nroute corp.example corp\nmust-private partner.corp.example\n", "partner.corp.example.", "NXDOMAIN"},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			handler := withFallbacks(t, tc.upstream, newPublic(t), "upstream corp "+corp(t)+"\n"+tc.body)
+			reply := ask(t, handler, "10.30.0.4", tc.question, dns.TypeA)
+			got := dns.RcodeToString[reply.Rcode]
+			if reply.Rcode == dns.RcodeSuccess {
+				got = summary(reply.Answer)
+			}
+			if got != tc.want {
+				t.Errorf("%s = %s, want %s", tc.question, got, tc.want)
+			}
+		})
+	}
+}
+
+// summary is an answer section without TTLs and classes.
+func summary(answer []dns.RR) string {
+	var lines []string
+	for _, record := range answer {
+		fields := strings.Fields(record.String())
+		lines = append(lines, strings.Join(append(fields[:1:1], fields[3:]...), " "))
+	}
+	return strings.Join(lines, " | ")
+}
