@@ -1,16 +1,13 @@
 package main
 
 import (
-	"bytes"
 	"errors"
-	"fmt"
 	"log"
 	"os"
 	"os/signal"
 	"syscall"
 
 	"github.com/coredns/caddy"
-	"github.com/coredns/caddy/caddyfile"
 	"github.com/coredns/coredns/core/dnsserver"
 	"github.com/spf13/cobra"
 )
@@ -49,18 +46,18 @@ func serve(corefile string) error {
 	if err := dnsserver.SetDirectives(directives()); err != nil {
 		return err
 	}
-	caddy.RegisterCaddyfileLoader("file", caddy.LoaderFunc(func(string) (caddy.Input, error) {
-		return readCorefile(corefile)
-	}))
+	source := &corefileSource{path: corefile}
+	input, err := source.read()
+	if err != nil {
+		return err
+	}
+	caddy.RegisterCaddyfileLoader("file", source)
 
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR1)
 	defer signal.Stop(signals)
 
-	input, err := caddy.LoadCaddyfile(serverType)
-	if err != nil {
-		return err
-	}
+	log.Printf("[INFO] privatelink-dns %s", version())
 	instance, err := caddy.Start(input)
 	if err != nil {
 		return err
@@ -68,35 +65,18 @@ func serve(corefile string) error {
 	for _, server := range instance.Servers() {
 		log.Printf("[INFO] serving on %s", server.Addr())
 	}
-	return waitForSignals(signals, corefile)
-}
-
-// readCorefile reads the file whole; caddy parses it again when it starts.
-func readCorefile(path string) (caddy.Input, error) {
-	contents, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("reading the Corefile: %w", err)
-	}
-	blocks, err := caddyfile.Parse(path, bytes.NewReader(contents), nil)
-	if err != nil {
-		return nil, err
-	}
-	if len(blocks) == 0 {
-		// caddy would serve CoreDNS's default Corefile, whoami on port 53, in its place.
-		return nil, fmt.Errorf("%s: found no server block, expected at least one such as \". { privatelink { ... } }\"", path)
-	}
-	return caddy.CaddyfileInput{Contents: contents, Filepath: path, ServerTypeName: serverType}, nil
+	return waitForSignals(signals, source)
 }
 
 // waitForSignals reloads on SIGHUP and SIGUSR1 and returns after SIGTERM or
 // SIGINT, when everything has been stopped and written.
-func waitForSignals(signals <-chan os.Signal, corefile string) error {
+func waitForSignals(signals <-chan os.Signal, source *corefileSource) error {
 	for received := range signals {
 		switch received {
 		case syscall.SIGHUP, syscall.SIGUSR1:
-			log.Printf("[INFO] %s: reloading %s", received, corefile)
-			if err := reload(corefile); err != nil {
-				log.Printf("[ERROR] the running configuration stays in force: %s", err)
+			log.Printf("[INFO] %s: reloading %s", received, source.path)
+			if err := reload(source); err != nil {
+				log.Print("[ERROR] the running configuration stays in force")
 			}
 		default:
 			log.Printf("[INFO] %s: stopping", received)
@@ -106,8 +86,10 @@ func waitForSignals(signals <-chan os.Signal, corefile string) error {
 	return nil
 }
 
-func reload(corefile string) error {
-	input, err := readCorefile(corefile)
+// reload puts the Corefile in force, or says in the log why not: caddy does so
+// for what it starts, the source for what it reads.
+func reload(source *corefileSource) error {
+	input, err := source.Load(serverType)
 	if err != nil {
 		return err
 	}

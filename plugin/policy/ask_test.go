@@ -113,7 +113,7 @@ func decisionTable() []decisionRow {
 		{name: "the zone itself", covers: func(s situation) bool { return lookup(s, "apex") }, action: new(Allow), rule: ZoneApex},
 		{name: "a legitimate name", covers: func(s situation) bool { return lookup(s, "legitimate") }, action: new(Allow), rule: LegitimateName},
 		{name: "a declared resolver", covers: func(s situation) bool { return lookup(s, "endpoint") && s.class == Resolver }, rule: DeclaredResolver, chase: true},
-		{name: "a stub, whatever is remembered", covers: func(s situation) bool { return lookup(s, "endpoint") && s.class == Stub }, rule: DirectLookup, chase: true},
+		{name: "a stub, whatever is remembered", covers: func(s situation) bool { return lookup(s, "endpoint") && s.class == Stub }, rule: DirectLookup, chase: false},
 		{name: "a chase", covers: func(s situation) bool { return undeclared(s, Remembered) }, action: new(Allow), rule: Chase, chase: true},
 		{name: "a direct lookup", covers: func(s situation) bool { return undeclared(s, NotGiven) }, rule: DirectLookup},
 		{name: "allowed after an overflow", covers: func(s situation) bool { return undeclared(s, Forgotten) && s.configured == Allow }, action: new(Allow), rule: Overflow},

@@ -57,15 +57,23 @@ func (e *DuplicateNetworkError) Error() string {
 // clientWords are the configuration's words for what a network can be declared as.
 var clientWords = map[string]Class{"stub": Stub, "resolver": Resolver, "deny": Denied, "allow": Other}
 
+// CheckClass reports whether a word is one that Declare knows.
+func CheckClass(word string) error {
+	if _, known := clientWords[word]; !known {
+		return fmt.Errorf("found client class %q, expected one of stub, resolver, allow, deny", word)
+	}
+	return nil
+}
+
 // Declare says what the clients of a network are: "stub", "resolver", "deny"
 // or "allow". The first "allow" turns everybody who is not declared into
 // Denied. A network declared twice is a *DuplicateNetworkError. IPv4-mapped
 // networks are IPv4 networks. An error changes nothing.
 func (c *Clients) Declare(word string, network netip.Prefix) error {
-	class, known := clientWords[word]
-	if !known {
-		return fmt.Errorf("found client class %q, expected one of stub, resolver, allow, deny", word)
+	if err := CheckClass(word); err != nil {
+		return err
 	}
+	class := clientWords[word]
 	network = unmap(network)
 	if !network.IsValid() {
 		return errors.New("found an invalid network, expected one such as 10.20.0.0/16")

@@ -173,7 +173,8 @@ func (p *Policy) isProbe(client netip.Addr) bool {
 func (p *Policy) askDirect(decision *Decision, client netip.Addr, name string, now time.Time) {
 	decision.Action = p.Direct[decision.Class]
 	memory := p.Chains.Remembers(client, name, now)
-	decision.Chase = memory == Remembered
+	// A stub does not chase, whatever it was given.
+	decision.Chase = memory == Remembered && decision.Class != Stub
 	switch {
 	case decision.Class == Resolver:
 		decision.Rule = DeclaredResolver

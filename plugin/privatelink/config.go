@@ -1,8 +1,10 @@
 package privatelink
 
 import (
+	"fmt"
 	"net/netip"
 	"path/filepath"
+	"strings"
 
 	"github.com/privatelink-dns/privatelink-dns/plugin/catalog"
 	"github.com/privatelink-dns/privatelink-dns/plugin/policy"
@@ -71,6 +73,31 @@ func newConfig(corefile string) *config {
 		private:   verdict.PrivateNetworks(),
 	}
 }
+
+// summary tells on one line what the configuration does.
+func (c *config) summary(namespaces int) string {
+	catalogs := []string{"azure"}
+	if len(c.catalogs) > 0 {
+		catalogs = nil
+	}
+	for _, written := range c.catalogs {
+		catalogs = append(catalogs, written.value)
+	}
+	var groups, ways []string
+	for _, name := range c.order {
+		for _, server := range c.groups[name].servers {
+			groups = append(groups, name+"="+server.String())
+		}
+	}
+	for _, route := range c.routes[:min(len(c.routes), summaryRoutes)] {
+		ways = append(ways, strings.TrimSuffix(route.key(), ".")+" to "+route.group)
+	}
+	return fmt.Sprintf("catalog %s (%d namespaces); upstream %s; %d routes: %s",
+		strings.Join(catalogs, " "), namespaces, strings.Join(groups, " "), len(c.routes), strings.Join(ways, ", "))
+}
+
+// summaryRoutes keeps the summary on one line; rules files hold thousands.
+const summaryRoutes = 8
 
 // path makes a path of the configuration absolute or relative to where the
 // program runs.

@@ -170,6 +170,10 @@ func (m *metrics) countUpstream(o *outcome) {
 	}
 }
 
+// ReloadFailed notes that a Corefile was not even read, so that no stanza of it
+// could: config_last_reload_successful becomes 0. It is safe for concurrent use.
+func ReloadFailed() { registered().lastReload.Set(0) }
+
 func (m *metrics) reloaded(successful bool) {
 	value := 0.0
 	if successful {

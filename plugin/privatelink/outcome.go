@@ -41,13 +41,13 @@ type outcome struct {
 	failure       error
 }
 
-func (o *outcome) refuseMalformed() *outcome {
-	o.decision = policy.Decision{Action: policy.Refuse, Rule: policy.Malformed}
+func (o *outcome) refuseMalformed(clients *policy.Clients) *outcome {
+	o.decision = policy.Decision{Action: policy.Refuse, Rule: policy.Malformed, Class: clients.ClassOf(o.query.client.Addr())}
 	return o.stop(dns.RcodeFormatError, dns.ExtendedErrorCodeOther, "more than one OPT record")
 }
 
-func (o *outcome) refuseOperation() *outcome {
-	o.decision = policy.Decision{Action: policy.Refuse, Rule: policy.UnsupportedOperation}
+func (o *outcome) refuseOperation(clients *policy.Clients) *outcome {
+	o.decision = policy.Decision{Action: policy.Refuse, Rule: policy.UnsupportedOperation, Class: clients.ClassOf(o.query.client.Addr())}
 	return o.stop(dns.RcodeRefused, dns.ExtendedErrorCodeNotSupported, "this server forwards questions and holds no zones: no UPDATE, NOTIFY, AXFR or IXFR")
 }
 

@@ -189,6 +189,9 @@ func parseClients(parsed *config, where string, arguments []string) error {
 	if len(arguments) < 2 {
 		return fmt.Errorf("%s: found clients with one argument, expected a class and at least one network", where)
 	}
+	if err := policy.CheckClass(arguments[0]); err != nil {
+		return fmt.Errorf("%s: %w", where, err)
+	}
 	return parsed.declareClients(where, arguments[0], arguments[1:])
 }
 
@@ -314,6 +317,9 @@ func parseState(parsed *config, where string, arguments []string) error {
 }
 
 func parseQuerylog(parsed *config, where string, arguments []string) error {
+	if target := arguments[0]; target != "stdout" && !strings.ContainsAny(target, "./") {
+		return fmt.Errorf("%s: found querylog %s, expected stdout or a file such as query.log; without the line there is no log", where, target)
+	}
 	return parseOnce(&parsed.querylog, "querylog", where, arguments)
 }
 

@@ -16,10 +16,10 @@ func (s *service) resolve(ctx context.Context, q query) *outcome {
 
 	// May this be asked?
 	if q.malformed {
-		return o.refuseMalformed()
+		return o.refuseMalformed(s.policy.Clients)
 	}
 	if !q.supported() {
-		return o.refuseOperation()
+		return o.refuseOperation(s.policy.Clients)
 	}
 	o.decision = s.policy.Ask(q.client.Addr(), q.name, q.qtype, o.match, q.arrived)
 	if o.decision.Action.Rejects() {

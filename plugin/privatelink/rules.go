@@ -51,14 +51,14 @@ func (r *clientsRule) UnmarshalYAML(node *yaml.Node) error {
 	return decodeStrictly(node, []string{"class", "networks"}, (*plain)(r))
 }
 
-func parseRules(parsed *config, _ string, arguments []string) error {
+func parseRules(parsed *config, where string, arguments []string) error {
 	var mistakes []error
 	for _, written := range arguments {
 		path := parsed.path(written)
 		parsed.files = append(parsed.files, path)
 		data, err := os.ReadFile(path)
 		if err != nil {
-			mistakes = append(mistakes, fmt.Errorf("reading rules: %w", err))
+			mistakes = append(mistakes, fmt.Errorf("%s: reading rules: %w", where, err))
 			continue
 		}
 		mistakes = append(mistakes, parsed.addRules(path, data))

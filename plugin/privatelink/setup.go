@@ -1,7 +1,6 @@
 package privatelink
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -53,21 +52,13 @@ func setup(c *caddy.Controller) error {
 		stanza: stanza, config: parsed, handler: handler, shared: handover,
 		log: clog.NewWithPlugin(pluginName), stamps: stampsOf(parsed.files), stopWatching: make(chan struct{}),
 	}
+	c.OnFirstStartup(func() error { return checkAddressFree(server) })
 	c.OnStartup(func() error { return checkNeighbours(server) })
 	c.OnStartup(run.start)
 	c.OnRestart(run.beginReload)
 	c.OnRestartFailed(run.reloadFailed)
 	c.OnShutdown(run.stop)
 	c.OnFinalShutdown(run.save)
-	return nil
-}
-
-// checkNeighbours refuses a cache plugin in the same block: it would answer
-// before policy has looked, and keep what must not be kept.
-func checkNeighbours(server *dnsserver.Config) error {
-	if server.Handler("cache") != nil {
-		return plugin.Error(pluginName, errors.New("found cache in the same server block, expected privatelink alone to keep answers; remove the cache line"))
-	}
 	return nil
 }
 
@@ -87,6 +78,9 @@ type running struct {
 }
 
 func (r *running) start() error {
+	if err := r.prepareState(); err != nil {
+		return plugin.Error(pluginName, err)
+	}
 	current := r.handler.current.Load()
 	current.service.policy.Chains = r.shared.chaseMemory(r.restore, rand.Uint64(), time.Now())
 	current.metrics.reloaded(true)
@@ -100,7 +94,25 @@ func (r *running) start() error {
 	}
 	r.watching.Go(func() { r.watch(r.stopWatching) })
 	r.shared.onAbandon(current.service.lease, r.endWatchAndLog)
+	r.log.Infof("%s", r.config.summary(len(current.service.catalog.Namespaces())))
 	return nil
+}
+
+// prepareState sees at the start, not at the end, that the state can be written.
+func (r *running) prepareState() error {
+	if r.config.state == "" {
+		return nil
+	}
+	directory := r.config.path(r.config.state)
+	if err := os.MkdirAll(directory, 0o700); err != nil {
+		return fmt.Errorf("making the state directory: %w", err)
+	}
+	probe, err := os.CreateTemp(directory, "writable")
+	if err != nil {
+		return fmt.Errorf("found a state directory that cannot be written: %w", err)
+	}
+	_ = probe.Close()
+	return os.Remove(probe.Name())
 }
 
 func (r *running) restore(now time.Time) *policy.ChaseMemory {

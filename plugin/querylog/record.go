@@ -6,6 +6,7 @@
 package querylog
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/netip"
 	"time"
@@ -77,10 +78,12 @@ type EDE struct {
 
 // AppendLine appends the record to line as one line of JSON.
 func (r *Record) AppendLine(line []byte) ([]byte, error) {
-	encoded, err := json.Marshal(r)
-	if err != nil {
+	buffer := bytes.NewBuffer(line)
+	encoder := json.NewEncoder(buffer)
+	// The log is read with grep, not by a browser.
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(r); err != nil {
 		return line, err
 	}
-	line = append(line, encoded...)
-	return append(line, '\n'), nil
+	return buffer.Bytes(), nil
 }

@@ -94,7 +94,12 @@ func start(t *testing.T, command *exec.Cmd) {
 // block keys such as ". {" and "example.org:53 {", at the start of a line.
 var serverKey = regexp.MustCompile(`(?m)^([^\s#:{}]+)(:\d+)?(\s*\{)`)
 
-var bindLine = regexp.MustCompile(`(?m)^(\s*bind) .*$`)
+var (
+	bindLine = regexp.MustCompile(`(?m)^(\s*bind) .*$`)
+	httpLine = regexp.MustCompile(`(?m)^(\s*(?:ready|health|prometheus)) .*$`)
+	// Directories that only a real machine has.
+	machinePath = regexp.MustCompile(`/var/(?:lib|log)/privatelink-dns`)
+)
 
 // write writes a file that the document names, and nothing for one without a name.
 func write(t *testing.T, directory, name, text string) string {
@@ -109,11 +114,15 @@ func write(t *testing.T, directory, name, text string) string {
 	return path
 }
 
-// onLoopback binds every server block of a Corefile to loopback, on a free port
-// of its own.
+// onLoopback binds every server block and every HTTP listener of a Corefile to
+// loopback, on a free port of its own.
 func onLoopback(t *testing.T, corefile string) string {
 	t.Helper()
 	corefile = bindLine.ReplaceAllString(corefile, "$1 127.0.0.1")
+	corefile = machinePath.ReplaceAllString(corefile, t.TempDir())
+	corefile = httpLine.ReplaceAllStringFunc(corefile, func(line string) string {
+		return fmt.Sprintf("%s 127.0.0.1:%d", httpLine.FindStringSubmatch(line)[1], freePort(t))
+	})
 	return serverKey.ReplaceAllStringFunc(corefile, func(key string) string {
 		parts := serverKey.FindStringSubmatch(key)
 		return fmt.Sprintf("%s:%d%s", parts[1], freePort(t), parts[3])
