@@ -53,9 +53,12 @@ func serve(corefile string) error {
 	}
 	caddy.RegisterCaddyfileLoader("file", source)
 
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR1)
-	defer signal.Stop(signals)
+	// A channel each: a reload that takes long must not cost the signal to stop.
+	stops, reloads := make(chan os.Signal, 1), make(chan os.Signal, 1)
+	signal.Notify(stops, syscall.SIGTERM, syscall.SIGINT)
+	signal.Notify(reloads, syscall.SIGHUP, syscall.SIGUSR1)
+	defer signal.Stop(stops)
+	defer signal.Stop(reloads)
 
 	log.Printf("[INFO] privatelink-dns %s", version())
 	instance, err := caddy.Start(input)
@@ -65,25 +68,24 @@ func serve(corefile string) error {
 	for _, server := range instance.Servers() {
 		log.Printf("[INFO] serving on %s", server.Addr())
 	}
-	return waitForSignals(signals, source)
+	return waitForSignals(stops, reloads, source)
 }
 
 // waitForSignals reloads on SIGHUP and SIGUSR1 and returns after SIGTERM or
 // SIGINT, when everything has been stopped and written.
-func waitForSignals(signals <-chan os.Signal, source *corefileSource) error {
-	for received := range signals {
-		switch received {
-		case syscall.SIGHUP, syscall.SIGUSR1:
+func waitForSignals(stops, reloads <-chan os.Signal, source *corefileSource) error {
+	for {
+		select {
+		case received := <-stops:
+			log.Printf("[INFO] %s: stopping", received)
+			return stop()
+		case received := <-reloads:
 			log.Printf("[INFO] %s: reloading %s", received, source.path)
 			if err := reload(source); err != nil {
 				log.Print("[ERROR] the running configuration stays in force")
 			}
-		default:
-			log.Printf("[INFO] %s: stopping", received)
-			return stop()
 		}
 	}
-	return nil
 }
 
 // reload puts the Corefile in force, or says in the log why not: caddy does so
@@ -94,10 +96,12 @@ func reload(source *corefileSource) error {
 		return err
 	}
 	instances := caddy.Instances()
-	if len(instances) == 0 {
-		return errors.New("no server is running")
+	if len(instances) != 1 {
+		// The reload plugin is starting another instance; that one reads the same file.
+		log.Printf("[WARNING] another reload is under way, this one is left out")
+		return nil
 	}
-	_, err = instances[len(instances)-1].Restart(input)
+	_, err = instances[0].Restart(input)
 	return err
 }
 

@@ -15,10 +15,10 @@ import (
 // without a target, and what is missing altogether.
 func (c *config) check(where string) error {
 	var mistakes []error
-	if len(c.order) == 0 {
+	if !c.written["upstream"] {
 		mistakes = append(mistakes, fmt.Errorf("%s: found no upstream, expected at least one such as \"upstream azure 168.63.129.16\"", where))
 	}
-	if len(c.routes) == 0 {
+	if !c.written["route"] && len(c.routes) == 0 {
 		mistakes = append(mistakes, fmt.Errorf("%s: found no route, expected at least one such as \"route catalog azure\"", where))
 	}
 	seen := map[string]string{}

@@ -31,8 +31,11 @@ type config struct {
 	mustBePrivate    catalog.Suffixes[struct{}]
 	withholdServfail bool
 	unlinked         policy.Action
-	state            string
-	querylog         string
+	state            located[string]
+	querylog         located[string]
+	// where is the place of the stanza, written the properties that it has.
+	where   string
+	written map[string]bool
 	// files are the paths of the catalogs and rules that were read.
 	files []string
 }
@@ -69,6 +72,7 @@ func newConfig(corefile string) *config {
 	return &config{
 		directory: filepath.Dir(corefile),
 		groups:    map[string]*groupConfig{},
+		written:   map[string]bool{},
 		direct:    policy.DefaultDirect(),
 		private:   verdict.PrivateNetworks(),
 	}

@@ -40,8 +40,7 @@ func newSlot() *slot {
 	return &slot{servers: map[netip.AddrPort]*sharedServer{}, starting: map[*lease]func(){}}
 }
 
-// acquire returns the server of each address. The lease counts as starting
-// until commit or abandon.
+// acquire returns the server of each address.
 func (s *slot) acquire(addresses []netip.AddrPort) (*lease, map[netip.AddrPort]*upstream.Server) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
@@ -56,7 +55,6 @@ func (s *slot) acquire(addresses []netip.AddrPort) (*lease, map[netip.AddrPort]*
 		shared.leases++
 		servers[address] = shared.server
 	}
-	s.starting[held] = func() {}
 	return held, servers
 }
 
@@ -68,14 +66,17 @@ func (s *slot) commit() {
 	clear(s.starting)
 }
 
-// onAbandon says what else is to be undone if a lease is abandoned.
-func (s *slot) onAbandon(held *lease, undo func()) {
+// begin marks a lease as that of a configuration which is starting, until
+// commit or abandon, and says what else is to be undone with it. A lease that a
+// running stanza takes for its changed files is never marked: a reload that
+// fails meanwhile must not close its servers.
+func (s *slot) begin(held *lease, undo func()) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	s.starting[held] = undo
 }
 
-// abandon releases the leases of a configuration that failed to start, and
+// abandon releases the marked leases of a configuration that failed to start, and
 // undoes what it had started. The old instance calls it, because a failed
 // reload calls nothing on the new one.
 func (s *slot) abandon() {

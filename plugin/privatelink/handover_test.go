@@ -42,7 +42,7 @@ func TestFailedReloadLeavesTheRunningServersAlone(t *testing.T) {
 	s.commit()
 	failing, _ := s.acquire(addresses("10.0.0.4:53", "10.0.0.6:53"))
 	undone := 0
-	s.onAbandon(failing, func() { undone++ })
+	s.begin(failing, func() { undone++ })
 	s.abandon()
 	s.abandon()
 	if undone != 1 {
@@ -61,5 +61,17 @@ func TestReleasingTwiceCountsOnce(t *testing.T) {
 	s.release(first)
 	if !s.holds("10.0.0.4:53") {
 		t.Error("a server that another configuration holds was closed")
+	}
+}
+
+func TestFailedReloadLeavesTheServersOfChangedFilesAlone(t *testing.T) {
+	s := newSlot()
+	s.acquire(addresses("10.0.0.4:53"))
+	failing, _ := s.acquire(addresses("10.0.0.4:53"))
+	s.begin(failing, func() {})
+	s.acquire(addresses("10.0.0.5:53")) // a rules file changed while the reload was starting
+	s.abandon()
+	if !s.holds("10.0.0.4:53") || !s.holds("10.0.0.5:53") {
+		t.Errorf("holds: running %v, of the changed file %v; want both", s.holds("10.0.0.4:53"), s.holds("10.0.0.5:53"))
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 
 	"github.com/coredns/coredns/plugin"
 	"github.com/prometheus/client_golang/prometheus"
@@ -70,12 +71,14 @@ func newCollectors(registerer prometheus.Registerer) *collectors {
 // query looks nothing up by name. It is safe for concurrent use.
 type metrics struct {
 	collectors *collectors
-	// queries is indexed by namespace and verdict; the last of each is none.
-	queries   [][]prometheus.Counter
-	decisions [][]prometheus.Counter
-	routed    map[*route]prometheus.Counter
-	servers   map[netip.AddrPort]*serverMetrics
-	fallbacks map[fallback]prometheus.Counter
+	// queries is indexed by namespace and verdict, the last of each being none.
+	// A series is made when it is first counted: most never are.
+	queries    [][]atomic.Pointer[prometheus.Counter]
+	namespaces []string
+	decisions  [][]prometheus.Counter
+	routed     map[*route]prometheus.Counter
+	servers    map[netip.AddrPort]*serverMetrics
+	fallbacks  map[fallback]prometheus.Counter
 }
 
 type serverMetrics struct {
@@ -85,16 +88,12 @@ type serverMetrics struct {
 
 func newMetrics(s *service, c *collectors) *metrics {
 	m := &metrics{collectors: c, routed: map[*route]prometheus.Counter{}, servers: map[netip.AddrPort]*serverMetrics{}, fallbacks: map[fallback]prometheus.Counter{}}
-	var namespaces []string
 	for _, namespace := range s.catalog.Namespaces() {
-		namespaces = append(namespaces, namespace.Suffix)
+		m.namespaces = append(m.namespaces, namespace.Suffix)
 	}
-	for _, namespace := range append(namespaces, none) {
-		var row []prometheus.Counter
-		for _, meaning := range verdict.Verdicts() {
-			row = append(row, c.queries.WithLabelValues(namespace, meaning.String()))
-		}
-		m.queries = append(m.queries, append(row, c.queries.WithLabelValues(namespace, none)))
+	m.namespaces = append(m.namespaces, none)
+	for range m.namespaces {
+		m.queries = append(m.queries, make([]atomic.Pointer[prometheus.Counter], len(verdict.Verdicts())+1))
 	}
 	for _, rule := range policy.Rules() {
 		var row []prometheus.Counter
@@ -134,7 +133,7 @@ func (m *metrics) count(o *outcome) {
 	if o.answer != nil {
 		meaning = int(o.finding.Verdict)
 	}
-	m.queries[namespace][meaning].Inc()
+	m.query(namespace, meaning).Inc()
 	m.decisions[o.decision.Rule][o.decision.Action].Inc()
 	if o.route != nil {
 		m.routed[o.route].Inc()
@@ -146,6 +145,21 @@ func (m *metrics) count(o *outcome) {
 		m.fallbacks[o.fallback].Inc()
 	}
 	m.countUpstream(o)
+}
+
+// query returns the counter of a namespace and a verdict by their indexes.
+func (m *metrics) query(namespace, meaning int) prometheus.Counter {
+	cell := &m.queries[namespace][meaning]
+	if counter := cell.Load(); counter != nil {
+		return *counter
+	}
+	label := none
+	if verdicts := verdict.Verdicts(); meaning < len(verdicts) {
+		label = verdicts[meaning].String()
+	}
+	counter := m.collectors.queries.WithLabelValues(m.namespaces[namespace], label)
+	cell.Store(&counter)
+	return counter
 }
 
 func (m *metrics) countUpstream(o *outcome) {

@@ -22,11 +22,11 @@ var unreached = []struct{ name, instead string }{
 }
 
 // checkNeighbours refuses what is in the same block and would never be reached.
-func checkNeighbours(server *dnsserver.Config) error {
+func checkNeighbours(server *dnsserver.Config, where string) error {
 	var mistakes []error
 	for _, neighbour := range unreached {
 		if server.Handler(neighbour.name) != nil {
-			mistakes = append(mistakes, plugin.Error(pluginName, fmt.Errorf("found %s in the same server block, where it is never reached: %s", neighbour.name, neighbour.instead)))
+			mistakes = append(mistakes, plugin.Error(pluginName, fmt.Errorf("%s: found %s in the same server block, where it is never reached: %s", where, neighbour.name, neighbour.instead)))
 		}
 	}
 	return errors.Join(mistakes...)

@@ -46,8 +46,8 @@ func (o *outcome) refuseMalformed(clients *policy.Clients) *outcome {
 	return o.stop(dns.RcodeFormatError, dns.ExtendedErrorCodeOther, "more than one OPT record")
 }
 
-func (o *outcome) refuseOperation(clients *policy.Clients) *outcome {
-	o.decision = policy.Decision{Action: policy.Refuse, Rule: policy.UnsupportedOperation, Class: clients.ClassOf(o.query.client.Addr())}
+func (o *outcome) refuseOperation() *outcome {
+	o.decision.Action, o.decision.Rule = policy.Refuse, policy.UnsupportedOperation
 	return o.stop(dns.RcodeRefused, dns.ExtendedErrorCodeNotSupported, "this server forwards questions and holds no zones: no UPDATE, NOTIFY, AXFR or IXFR")
 }
 

@@ -37,6 +37,7 @@ func parse(d *caddyfile.Dispenser) (*config, error) {
 	var mistakes []error
 	d.Next()
 	parsed, first := newConfig(d.File()), place(d)
+	parsed.where = first
 	if extra := d.RemainingArgs(); len(extra) > 0 {
 		mistakes = append(mistakes, fmt.Errorf("%s: found %q after privatelink, expected a block in braces", first, extra[0]))
 	}
@@ -65,11 +66,15 @@ func parseProperty(parsed *config, d *caddyfile.Dispenser) error {
 	if len(arguments) == 0 {
 		return fmt.Errorf("%s: found %s without an argument, expected at least one", where, property)
 	}
+	parsed.written[property] = true
 	return parseArguments(parsed, where, arguments)
 }
 
 func parseCatalog(parsed *config, where string, arguments []string) error {
 	for _, argument := range arguments {
+		if slices.ContainsFunc(parsed.catalogs, func(named located[string]) bool { return named.value == argument }) {
+			return fmt.Errorf("%s: found catalog %s a second time, expected it once", where, argument)
+		}
 		if include, isOption := strings.CutPrefix(argument, "include="); isOption {
 			parsed.include = append(parsed.include, strings.Split(include, ",")...)
 			continue
@@ -108,11 +113,17 @@ func parseUpstream(parsed *config, where string, arguments []string) error {
 // parseAddress reads the address of a name server: an IP address, with a port
 // if it is not 53.
 func parseAddress(written string) (netip.AddrPort, error) {
-	if address, err := netip.ParseAddr(strings.Trim(written, "[]")); err == nil {
-		return netip.AddrPortFrom(address.Unmap(), 53), nil
-	}
 	address, err := netip.ParseAddrPort(written)
+	if err != nil {
+		// "[2001:db8::4]" and "10.0.0.4" alike.
+		address, err = netip.ParseAddrPort(written + ":53")
+	}
+	if bare, bareErr := netip.ParseAddr(written); bareErr == nil {
+		address, err = netip.AddrPortFrom(bare, 53), nil
+	}
 	switch {
+	case err == nil && (address.Addr().IsUnspecified() || address.Addr().IsMulticast()):
+		return netip.AddrPort{}, fmt.Errorf("found %q, which is no server's address", written)
 	case err == nil && address.Port() == 0:
 		return netip.AddrPort{}, fmt.Errorf("found %q, expected a port between 1 and 65535", written)
 	case err == nil:
@@ -324,13 +335,13 @@ func parseQuerylog(parsed *config, where string, arguments []string) error {
 }
 
 // parseOnce reads a property with one argument that may stand once.
-func parseOnce(target *string, property, where string, arguments []string) error {
+func parseOnce(target *located[string], property, where string, arguments []string) error {
 	switch {
 	case len(arguments) != 1:
 		return fmt.Errorf("%s: found %d arguments to %s, expected one", where, len(arguments), property)
-	case *target != "":
-		return fmt.Errorf("%s: found a second %s, expected one", where, property)
+	case target.where != "":
+		return fmt.Errorf("%s: found a second %s, expected one; the first is at %s", where, property, target.where)
 	}
-	*target = arguments[0]
+	*target = located[string]{arguments[0], where}
 	return nil
 }

@@ -36,6 +36,9 @@ func TestParseReportsMistakes(t *testing.T) {
 		{"group without servers", "upstream azure\nroute . azure", []string{`Corefile:2: upstream group "azure": found no server`}},
 		{"port missing", "upstream azure 10.0.0.4:\nroute . azure", []string{`found "10.0.0.4:" without a port after the colon`}},
 		{"port zero", "upstream azure 10.0.0.4:0\nroute . azure", []string{`found "10.0.0.4:0", expected a port between 1 and 65535`}},
+		{"an address that is everywhere", "upstream azure 0.0.0.0\nroute . azure", []string{`found "0.0.0.0", which is no server's address`}},
+		{"an address with half brackets", "upstream azure ]10.0.0.4[\nroute . azure", []string{`found "]10.0.0.4[", expected an IP address`}},
+		{"catalog twice", valid + "catalog azure azure", []string{"Corefile:4: found catalog azure a second time"}},
 		{"host name as a server", "upstream azure dns.example\nroute . azure", []string{`found "dns.example", expected an IP address`}},
 		{"no upstream and no route", "", []string{"Corefile:1: found no upstream", "Corefile:1: found no route"}},
 		{"unknown client class", valid + "clients stubs 10.0.0.0/8", []string{`Corefile:4: found client class "stubs", expected one of stub, resolver, allow, deny`}},
@@ -95,6 +98,10 @@ func TestRulesReportMistakes(t *testing.T) {
 		{"unknown group", "routes:\n\n  - {suffix: a.example, group: corp}\n", `rules.yaml:3: found upstream group "corp"`},
 		{"route of the Corefile again", "routes:\n  - {suffix: ., group: azure}\n", "rules.yaml:2: found a second route for ."},
 		{"client class", "clients:\n  - {class: vnet, networks: [10.0.0.0/8]}\n", `rules.yaml:2: found client class "vnet"`},
+		{"a null route", "routes:\n  -\n", "rules.yaml:2: found nothing, expected a value"},
+		{"a class without networks", "clients:\n  - {class: allow, networks: []}\n", `rules.yaml:2: found class "allow" without networks`},
+		{"a second document", "routes: []\n---\nroutes: []\n", "found a second document"},
+		{"a private range with its line", "private:\n  - 10.0.0.0/8\n  - banana\n", `rules.yaml:3: found "banana", expected a network`},
 		{"broken YAML", "routes: [\n", "rules.yaml:1: did not find"},
 	}
 	for _, tc := range tests {
@@ -140,7 +147,7 @@ func TestParseKeepsEverything(t *testing.T) {
 	if got, want := parsed.groups["corp"].servers, addresses("[2001:db8::4]:5353", "10.10.0.5:53"); got[0] != want[0] || got[1] != want[1] {
 		t.Errorf("servers = %v, want %v", got, want)
 	}
-	if got, want := parsed.path(parsed.state), filepath.Join(directory, "state"); got != want {
+	if got, want := parsed.path(parsed.state.value), filepath.Join(directory, "state"); got != want {
 		t.Errorf("state directory = %q, want %q", got, want)
 	}
 }

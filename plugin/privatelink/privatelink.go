@@ -46,7 +46,7 @@ func (h *Handler) ServeDNS(ctx context.Context, w dns.ResponseWriter, request *d
 	c := h.current.Load()
 	q := readQuery(w, request, time.Now())
 	o := c.service.resolve(ctx, q)
-	c.service.remember(o)
+	c.service.remember(o, time.Now())
 	reply := o.compose(request)
 	err := w.WriteMsg(reply)
 	if q.client.Addr() != azureDNS {

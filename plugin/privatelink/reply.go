@@ -10,6 +10,9 @@ const (
 	// that a change works soon.
 	rejectionTTL = 10
 	withheldTTL  = 5
+	// maxExtraText keeps an error within the smallest reply; the query log has
+	// the whole text.
+	maxExtraText = 240
 	// advertisedSize is the UDP size we can take (DNS flag day 2020).
 	advertisedSize = 1232
 )
@@ -61,7 +64,9 @@ func (o *outcome) addOptions(reply, request *dns.Msg) {
 	reply.SetEdns0(advertisedSize, o.query.dnssecOK)
 	if o.extendedError != nil {
 		options := reply.IsEdns0()
-		options.Option = append(options.Option, o.extendedError)
+		carried := *o.extendedError
+		carried.ExtraText = carried.ExtraText[:min(len(carried.ExtraText), maxExtraText)]
+		options.Option = append(options.Option, &carried)
 	}
 }
 

@@ -18,12 +18,12 @@ func (s *service) resolve(ctx context.Context, q query) *outcome {
 	if q.malformed {
 		return o.refuseMalformed(s.policy.Clients)
 	}
-	if !q.supported() {
-		return o.refuseOperation(s.policy.Clients)
-	}
 	o.decision = s.policy.Ask(q.client.Addr(), q.name, q.qtype, o.match, q.arrived)
 	if o.decision.Action.Rejects() {
 		return o.reject()
+	}
+	if !q.supported() {
+		return o.refuseOperation()
 	}
 
 	// Who knows the answer?

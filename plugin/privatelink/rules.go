@@ -15,9 +15,9 @@ import (
 type rulesFile struct {
 	Routes  []routeRule   `yaml:"routes"`
 	Clients []clientsRule `yaml:"clients"`
-	Private []string      `yaml:"private"`
+	Private []yaml.Node   `yaml:"private"`
 	// MustPrivate are suffixes, and exact names with "=" in front.
-	MustPrivate []string `yaml:"must_private"`
+	MustPrivate []yaml.Node `yaml:"must_private"`
 }
 
 type routeRule struct {
@@ -74,6 +74,9 @@ func (c *config) addRules(path string, data []byte) error {
 	if err := decoder.Decode(&file); err != nil && !errors.Is(err, io.EOF) {
 		return yamlError(path, err)
 	}
+	if err := checkDocument(path, data); err != nil {
+		return err
+	}
 	var mistakes []error
 	for _, rule := range file.Routes {
 		where := fmt.Sprintf("%s:%d", path, rule.line)
@@ -84,8 +87,18 @@ func (c *config) addRules(path string, data []byte) error {
 		mistakes = append(mistakes, c.addRoute(routeConfig{suffix: rule.Suffix, name: rule.Name, group: rule.Group, missing: rule.Missing, outage: rule.Outage, where: where, label: "rules"}))
 	}
 	for _, rule := range file.Clients {
-		mistakes = append(mistakes, c.declareClients(fmt.Sprintf("%s:%d", path, rule.line), rule.Class, rule.Networks))
+		where := fmt.Sprintf("%s:%d", path, rule.line)
+		if len(rule.Networks) == 0 {
+			mistakes = append(mistakes, fmt.Errorf("%s: found class %q without networks, expected at least one", where, rule.Class))
+			continue
+		}
+		mistakes = append(mistakes, c.declareClients(where, rule.Class, rule.Networks))
 	}
-	mistakes = append(mistakes, c.addPrivate(path, file.Private), c.addMustPrivate(path, file.MustPrivate))
+	for _, node := range file.Private {
+		mistakes = append(mistakes, c.addPrivate(fmt.Sprintf("%s:%d", path, node.Line), []string{node.Value}))
+	}
+	for _, node := range file.MustPrivate {
+		mistakes = append(mistakes, c.addMustPrivate(fmt.Sprintf("%s:%d", path, node.Line), []string{node.Value}))
+	}
 	return errors.Join(mistakes...)
 }

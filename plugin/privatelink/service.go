@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"time"
 
 	"github.com/privatelink-dns/privatelink-dns/plugin/catalog"
 	"github.com/privatelink-dns/privatelink-dns/plugin/policy"
@@ -90,15 +91,23 @@ func (c *config) loadCatalog() (*catalog.Catalog, error) {
 	if err := errors.Join(mistakes...); err != nil {
 		return nil, err
 	}
-	return catalog.Load(sources, c.include)
+	loaded, err := catalog.Load(sources, c.include)
+	if err != nil {
+		return nil, fmt.Errorf("%s: loading the catalog: %w", c.where, err)
+	}
+	return loaded, nil
 }
 
 // remember notes the chain that a client is about to be given, so that its
-// chase is known. It must be called before the reply leaves.
-func (s *service) remember(o *outcome) {
+// chase is known. It must be called before the reply leaves. Declared clients
+// are decided on by their class: for them nothing needs to be remembered.
+func (s *service) remember(o *outcome, now time.Time) {
+	if o.decision.Class != policy.Other {
+		return
+	}
 	for _, link := range o.finding.Chain.Links {
 		if s.catalog.Match(link.Target).Zone != nil {
-			s.policy.Chains.Remember(o.query.client.Addr(), link.Target, link.TTL, o.query.arrived)
+			s.policy.Chains.Remember(o.query.client.Addr(), link.Target, link.TTL, now)
 		}
 	}
 }

@@ -44,6 +44,7 @@ func setup(c *caddy.Controller) error {
 		return plugin.Error(pluginName, err)
 	}
 
+	handover.begin(built.lease, func() {})
 	handler := &Handler{}
 	handler.current.Store(&configuration{service: built, metrics: newMetrics(built, registered())})
 	server.AllowOpcode(dns.OpcodeUpdate)
@@ -53,7 +54,7 @@ func setup(c *caddy.Controller) error {
 		log: clog.NewWithPlugin(pluginName), stamps: stampsOf(parsed.files), stopWatching: make(chan struct{}),
 	}
 	c.OnFirstStartup(func() error { return checkAddressFree(server) })
-	c.OnStartup(func() error { return checkNeighbours(server) })
+	c.OnStartup(func() error { return checkNeighbours(server, parsed.where) })
 	c.OnStartup(run.start)
 	c.OnRestart(run.beginReload)
 	c.OnRestartFailed(run.reloadFailed)
@@ -84,7 +85,7 @@ func (r *running) start() error {
 	current := r.handler.current.Load()
 	current.service.policy.Chains = r.shared.chaseMemory(r.restore, rand.Uint64(), time.Now())
 	current.metrics.reloaded(true)
-	if r.config.querylog != "" {
+	if r.config.querylog.value != "" {
 		sink, err := openSink(r.config)
 		if err != nil {
 			return plugin.Error(pluginName, err)
@@ -93,33 +94,33 @@ func (r *running) start() error {
 		r.handler.log = querylog.NewWriter(sink, current.metrics.logRecordsLost)
 	}
 	r.watching.Go(func() { r.watch(r.stopWatching) })
-	r.shared.onAbandon(current.service.lease, r.endWatchAndLog)
+	r.shared.begin(current.service.lease, r.endWatchAndLog)
 	r.log.Infof("%s", r.config.summary(len(current.service.catalog.Namespaces())))
 	return nil
 }
 
 // prepareState sees at the start, not at the end, that the state can be written.
 func (r *running) prepareState() error {
-	if r.config.state == "" {
+	if r.config.state.value == "" {
 		return nil
 	}
-	directory := r.config.path(r.config.state)
+	directory := r.config.path(r.config.state.value)
 	if err := os.MkdirAll(directory, 0o700); err != nil {
-		return fmt.Errorf("making the state directory: %w", err)
+		return fmt.Errorf("%s: making the state directory: %w", r.config.state.where, err)
 	}
 	probe, err := os.CreateTemp(directory, "writable")
 	if err != nil {
-		return fmt.Errorf("found a state directory that cannot be written: %w", err)
+		return fmt.Errorf("%s: found a state directory that cannot be written: %w", r.config.state.where, err)
 	}
 	_ = probe.Close()
 	return os.Remove(probe.Name())
 }
 
 func (r *running) restore(now time.Time) *policy.ChaseMemory {
-	if r.config.state == "" {
+	if r.config.state.value == "" {
 		return nil
 	}
-	memory, err := restoreChases(r.config.path(r.config.state), now)
+	memory, err := restoreChases(r.config.path(r.config.state.value), now)
 	if err != nil {
 		r.log.Warningf("starting without it: %s", err)
 	}
@@ -154,20 +155,20 @@ func (r *running) endWatchAndLog() {
 }
 
 func (r *running) save() error {
-	if r.config.state == "" {
+	if r.config.state.value == "" {
 		return nil
 	}
-	return saveChases(r.config.path(r.config.state), r.handler.current.Load().service.policy.Chains, time.Now())
+	return saveChases(r.config.path(r.config.state.value), r.handler.current.Load().service.policy.Chains, time.Now())
 }
 
 // openSink opens what the configuration calls the query log.
 func openSink(c *config) (io.WriteCloser, error) {
-	if c.querylog == "stdout" {
+	if c.querylog.value == "stdout" {
 		return standardOutput{}, nil
 	}
-	file, err := os.OpenFile(c.path(c.querylog), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o640)
+	file, err := os.OpenFile(c.path(c.querylog.value), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o640)
 	if err != nil {
-		return nil, fmt.Errorf("opening the query log: %w", err)
+		return nil, fmt.Errorf("%s: opening the query log: %w", c.querylog.where, err)
 	}
 	return file, nil
 }

@@ -1,6 +1,7 @@
 package privatelink
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -24,6 +25,31 @@ func decodeStrictly(node *yaml.Node, known []string, target any) error {
 		return &yaml.TypeError{Errors: mistakes}
 	}
 	return node.Decode(target)
+}
+
+// checkDocument refuses what decoding passes over in silence: a second document,
+// and values that are null. A null network would open the server.
+func checkDocument(path string, data []byte) error {
+	decoder := yaml.NewDecoder(bytes.NewReader(data))
+	var document, second yaml.Node
+	if err := decoder.Decode(&document); err != nil {
+		return nil // empty, which is allowed; anything else was reported before
+	}
+	if decoder.Decode(&second) == nil {
+		return fmt.Errorf("%s:%d: found a second document, expected one", path, second.Line)
+	}
+	var mistakes []error
+	var visit func(*yaml.Node)
+	visit = func(node *yaml.Node) {
+		if node.Tag == "!!null" {
+			mistakes = append(mistakes, fmt.Errorf("%s:%d: found nothing, expected a value", path, node.Line))
+		}
+		for _, child := range node.Content {
+			visit(child)
+		}
+	}
+	visit(&document)
+	return errors.Join(mistakes...)
 }
 
 // yamlError turns the "line 3: ..." of yaml.v3 into "path:3: ...".

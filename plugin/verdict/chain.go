@@ -23,6 +23,8 @@ type Chain struct {
 	// records included, in the order of the answer.
 	Addresses []netip.Addr
 
+	// endless: there are CNAMEs only.
+	endless bool
 	// types are the types of the records at the chain's end.
 	types []uint16
 }
@@ -45,6 +47,7 @@ func follow(name string, answer []dns.RR) Chain {
 		chain.Links = append(chain.Links, Link{Target: owner, TTL: time.Duration(cname.Hdr.Ttl) * time.Second})
 	}
 	if cnameAt(owner, answer) != nil {
+		chain.endless = true
 		return chain
 	}
 	for _, record := range answer {

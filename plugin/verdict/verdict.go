@@ -24,6 +24,7 @@ import (
 //
 //	type         answer                              no hop    hop
 //	any          NXDOMAIN                            other     missing
+//	any          CNAMEs without end                  other     other
 //	any          another error                       other     other
 //	any          no record of the type               nodata    nodata
 //	A AAAA ANY   every address private               private   private
@@ -94,7 +95,7 @@ func judge(qtype uint16, rcode int, finding *Finding, private Networks) Verdict 
 	switch {
 	case rcode == dns.RcodeNameError && finding.Zone != nil:
 		return Missing
-	case rcode != dns.RcodeSuccess:
+	case rcode != dns.RcodeSuccess, finding.Chain.endless:
 		return Other
 	case !finding.Chain.answers(qtype):
 		return NoData
