@@ -1,0 +1,105 @@
+package cache
+
+import (
+	"bytes"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"github.com/privatelink-dns/privatelink-dns/plugin/wire"
+)
+
+// Lookup returns the answers and failures that are kept for a name, whatever their
+// type, flags and view, in no particular order. The name is fully qualified, in
+// any case. It looks through the whole cache, shard by shard, and is for people,
+// not for queries; nothing counts as used by it. The error wraps wire.ErrName.
+func (c *Cache) Lookup(name string) ([]Entry, error) {
+	wanted, err := wire.NewQuestion(name, dns.TypeA, dns.ClassINET)
+	if err != nil {
+		return nil, err
+	}
+	var found []Entry
+	for _, s := range c.shards {
+		found = append(found, s.lookup(func(name []byte) bool { return bytes.Equal(name, wanted.Name()) })...)
+	}
+	return found, nil
+}
+
+// Flush removes the answers and failures of a name, or, where suffix is true, of a
+// name and all names below it, and returns how many. The name is fully qualified,
+// in any case; "." as a suffix is everything. What is asked upstream meanwhile may
+// be put back with the old answer: it is for the caller to see that it was asked
+// before. The error wraps wire.ErrName, and then nothing is removed.
+func (c *Cache) Flush(name string, suffix bool) (int, error) {
+	wanted, err := wire.NewQuestion(name, dns.TypeA, dns.ClassINET)
+	if err != nil {
+		return 0, err
+	}
+	matches := func(name []byte) bool { return bytes.Equal(name, wanted.Name()) }
+	if suffix {
+		matches = func(name []byte) bool { return isBelow(name, wanted.Name()) }
+	}
+	flushed := 0
+	for _, s := range c.shards {
+		flushed += s.flush(matches)
+	}
+	return flushed, nil
+}
+
+// isBelow reports whether a name is a suffix or below it; both are in wire form
+// and lower case.
+func isBelow(name, suffix []byte) bool {
+	for len(name) > len(suffix) {
+		name = name[1+int(name[0]):]
+	}
+	return bytes.Equal(name, suffix)
+}
+
+func (s *shard) lookup(matches func(name []byte) bool) []Entry {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	var found []Entry
+	for _, from := range [...]*list{s.answers, s.failures} {
+		for _, value := range from.Values() {
+			if matches(value.entry.name()) {
+				found = append(found, value.entry)
+			}
+		}
+	}
+	return found
+}
+
+func (s *shard) flush(matches func(name []byte) bool) int {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	flushed := 0
+	for _, from := range [...]*list{s.answers, s.failures} {
+		for _, hash := range from.Keys() {
+			if value, ok := from.Peek(hash); ok && matches(value.entry.name()) {
+				from.Remove(hash)
+				flushed++
+			}
+		}
+	}
+	s.stats.Flushed += uint64(flushed)
+	return flushed
+}
+
+// usable returns the answers that can be used at a time, the least recently used
+// first.
+func (s *shard) usable(now time.Time) []Entry {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	entries := make([]Entry, 0, s.answers.Len())
+	for _, value := range s.answers.Values() {
+		if value.entry.usable(now) {
+			entries = append(entries, value.entry)
+		}
+	}
+	return entries
+}
+
+// usable reports whether an entry can be used at a time.
+func (e Entry) usable(now time.Time) bool {
+	return now.UnixNano() < e.end() && e.stored()-now.UnixNano() <= maxAhead
+}
