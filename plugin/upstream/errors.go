@@ -24,6 +24,13 @@ var (
 	ErrTruncated = errors.New("truncated reply")
 	// ErrNoServers is returned by a group without servers.
 	ErrNoServers = errors.New("no servers")
+	// ErrOverBudget is returned when the server's budget has no room for a query within
+	// the time there is: when it is foreseen, at once. Nothing was sent, and it says
+	// nothing about the server.
+	ErrOverBudget = errors.New("over budget")
+	// ErrDown is returned in place of ErrOverBudget where the server is down: of such a
+	// server only a few questions at a time try whether it has returned.
+	ErrDown = errors.New("server down")
 	// ErrSilent is an Attempt's error when the server had not replied by the time
 	// the group stopped waiting. It is a context.DeadlineExceeded too.
 	ErrSilent error = silentError{}

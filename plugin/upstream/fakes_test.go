@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"io"
@@ -94,10 +95,13 @@ func firstAddress(answer *Answer) string {
 // its UDP connections is one datagram. It counts what it is asked.
 type inMemory struct {
 	respond responder
+	probed  responder // what is done with probes; nil leaves them without a reply
 
 	mu      sync.Mutex
-	started []time.Time // when each query came
+	started []time.Time // when each query came, without probes
+	probes  []time.Time // when each probe came
 	conns   int         // how many UDP connections were opened
+	streams int         // how many TCP connections were opened
 }
 
 // newInMemory returns a Server that asks respond.
@@ -107,6 +111,13 @@ func newInMemory(tb testing.TB, addr string, respond responder) (*Server, *inMem
 	s := newServer(netip.MustParseAddrPort(addr), m.dial, rand.New(rand.NewChaCha8([32]byte{1})).Uint64)
 	tb.Cleanup(s.Close)
 	return s, m
+}
+
+// become changes what the server does, and forgets what it was asked.
+func (m *inMemory) become(respond responder) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.respond, m.started = respond, nil
 }
 
 // times returns how long after start each query came.
@@ -134,6 +145,9 @@ func (m *inMemory) dial(_ context.Context, network, _ string) (net.Conn, error) 
 		m.mu.Unlock()
 		go m.serveDatagrams(server)
 	} else {
+		m.mu.Lock()
+		m.streams++
+		m.mu.Unlock()
 		go m.serveStream(server)
 	}
 	return client, nil
@@ -172,10 +186,20 @@ func (m *inMemory) serveStream(conn net.Conn) {
 // must go on reading.
 func (m *inMemory) answer(transport Transport, query []byte, send func([]byte)) {
 	m.mu.Lock()
+	defer m.mu.Unlock()
+	if isProbe(query) {
+		m.probes = append(m.probes, time.Now())
+		if m.probed != nil {
+			go m.probed(transport, query, send)
+		}
+		return
+	}
 	m.started = append(m.started, time.Now())
-	m.mu.Unlock()
 	go m.respond(transport, query, send)
 }
+
+// isProbe reports whether a query asks for the default probe name.
+func isProbe(query []byte) bool { return bytes.Contains(query, []byte("\x09localhost\x00")) }
 
 func readStream(r io.Reader) ([]byte, error) {
 	var length [2]byte

@@ -3,28 +3,69 @@ package upstream
 import (
 	"context"
 	"errors"
+	"slices"
+	"time"
 
 	"github.com/miekg/dns"
 )
 
-// Group is a named list of servers that give the same answers. Neither field may
-// change while Exchange runs; the servers may be members of other groups, too, and
-// are not the group's to close. Otherwise it is safe for concurrent use.
+// Group is a named list of servers that give the same answers. No field may change
+// while a method runs; the servers may be members of other groups, too, and are not
+// the group's to close. Otherwise it is safe for concurrent use.
 type Group struct {
 	// Name is used in errors.
 	Name string
-	// Servers are asked in this order.
+	// Servers are asked first, the fastest of them before the others. Where no
+	// difference is known, they are asked in this order.
 	Servers []*Server
+	// Backups are further tiers, in order. The servers of a tier are asked when all of
+	// those before are down, have failed, or are silent for too long.
+	Backups [][]*Server
 }
 
-// Exchange asks the servers in order until one gives a good answer: rcode NOERROR,
+// Down reports whether all servers are down. It is false for a group without servers.
+func (g *Group) Down() bool {
+	candidates := g.candidates(time.Now())
+	return len(candidates) > 0 && !slices.ContainsFunc(candidates, func(c candidate) bool { return !c.down })
+}
+
+// WouldWait reports whether a question would now have to wait for a budget: no server
+// of the first tier that is not wholly down could be asked at once. Whoever has a
+// stale answer at hand gives that one instead. It is false for a group without
+// servers.
+func (g *Group) WouldWait() bool {
+	candidates := order(g.candidates(time.Now()))
+	return len(candidates) > 0 && !slices.ContainsFunc(candidates, func(c candidate) bool {
+		return c.tier == candidates[0].tier && !c.busy
+	})
+}
+
+// candidates returns all servers with their state.
+func (g *Group) candidates(now time.Time) []candidate {
+	list := make([]candidate, 0, len(g.Servers))
+	for _, s := range g.Servers {
+		list = append(list, s.candidate(0, now))
+	}
+	for i, tier := range g.Backups {
+		for _, s := range tier {
+			list = append(list, s.candidate(1+i, now))
+		}
+	}
+	return list
+}
+
+// Exchange asks the servers in turn until one gives a good answer: rcode NOERROR,
 // NXDOMAIN or YXDOMAIN (RFC 6672 section 2.2), with or without records. The next
 // server is asked as soon as the one before has failed, by an error or by any other
-// rcode, or has been silent for 800 ms (less in a group of more than four); a silent
-// one stays pending and may still win. Servers that are silent when all have been
-// asked are asked a second time, the last within 3.2 s. When an answer is there, all
-// other queries end at once. Exchange waits until ctx is done, so ctx needs a
-// deadline, 4 s from the start.
+// rcode, or has been silent for longer than 95 of 100 of its replies took, 20 ms at
+// least and 800 ms at most (less in a group of more than four); a silent one stays
+// pending and may still win. Servers that are silent when all have been asked are
+// asked a second time, the last within 3.2 s. When an answer is there, all other
+// queries end at once. Exchange waits until ctx is done, so ctx needs a deadline, 4 s
+// from the start.
+//
+// Servers that are down are passed over, unless all are. A server whose budget is
+// spent is asked after the others of its tier; a hedge never waits for a budget.
 //
 // Errors: ErrNoServers and ErrQuestion; ctx.Err() at once when ctx is cancelled; and
 // *FailedError as soon as every server has failed, or when ctx's deadline is over.
@@ -33,13 +74,14 @@ func (g *Group) Exchange(ctx context.Context, q Question) (*Answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(g.Servers) == 0 {
+	candidates := g.candidates(time.Now())
+	if len(candidates) == 0 {
 		return nil, ErrNoServers
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	r := newRace(query, schedule(g.Servers))
+	r := newRace(query, schedule(order(candidates)))
 	if answer := r.first(ctx); answer != nil {
 		return answer, nil
 	}

@@ -42,6 +42,7 @@ type query struct {
 	asked    Question
 	wire     []byte // the whole message, its id zero
 	question []byte // the question section, part of wire
+	probe    bool   // nobody's question
 }
 
 // newQuery composes q with RD set and EDNS, and no EDNS option. The error wraps
@@ -82,7 +83,8 @@ func (q query) plain() query {
 	end := headerSize + len(q.question)
 	wire := bytes.Clone(q.wire[:end])
 	binary.BigEndian.PutUint16(wire[10:], 0)
-	return query{asked: q.asked, wire: wire, question: wire[headerSize:]}
+	q.wire, q.question = wire, wire[headerSize:]
+	return q
 }
 
 // withID returns a copy of the message under an id, behind prefix zero bytes.

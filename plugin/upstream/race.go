@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"time"
 )
 
@@ -12,8 +13,8 @@ import (
 type race struct {
 	query    query
 	plan     []attempt
-	next     int   // the place in plan of the next start
-	runs     []run // what was started, in that order
+	next     int    // the place in plan of the next start
+	runs     []*run // what was started, in that order
 	failed   []*Server
 	finishes chan finish      // has room for all, so that no query waits to report
 	late     <-chan time.Time // fires when patience with the latest run is over
@@ -23,6 +24,7 @@ type race struct {
 type run struct {
 	server  *Server
 	started time.Time
+	waiting atomic.Bool // for the server's budget: nothing has been sent yet
 	ended   bool
 	result  result
 	elapsed time.Duration
@@ -49,14 +51,14 @@ func newRace(q query, plan []attempt) *race {
 func (r *race) first(ctx context.Context) *Answer {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	server, index := r.enter()
+	first, index := r.enter()
 	outcome := make(chan *Answer, 1)
 	others := time.AfterFunc(r.plan[r.next].delay, func() {
-		r.start(ctx)
+		r.startLate(ctx)
 		outcome <- r.wait(ctx)
 		cancel() // the caller's own query may still be pending
 	})
-	f := finish{index, server.exchange(ctx, r.query)}
+	f := finish{index, first.server.exchange(ctx, r.query, &first.waiting)}
 	if !others.Stop() {
 		r.finishes <- f
 		return <-outcome
@@ -77,7 +79,7 @@ func (r *race) wait(ctx context.Context) *Answer {
 				return answer
 			}
 		case <-r.late:
-			r.start(ctx)
+			r.startLate(ctx)
 		case <-ctx.Done():
 			return nil
 		}
@@ -85,40 +87,69 @@ func (r *race) wait(ctx context.Context) *Answer {
 	return nil
 }
 
-// start asks the next server of the plan that has not failed, if there is one, and
-// arranges for the one after it.
+// startLate asks the next server because the ones before are silent. One that would
+// make us wait for its budget is asked when patience is over, no sooner: a hedge is
+// there to save time, and the token may be somebody's only one.
+func (r *race) startLate(ctx context.Context) {
+	if !r.advance() {
+		return
+	}
+	next := &r.plan[r.next]
+	if postponed := next.patience - next.delay; postponed > 0 && next.server.WouldWait() {
+		next.delay = next.patience
+		r.late = time.After(postponed)
+		return
+	}
+	r.start(ctx)
+}
+
+// start asks the next server of the plan, if there is one, and arranges for the one
+// after it.
 func (r *race) start(ctx context.Context) {
 	if !r.advance() {
 		return
 	}
-	server, index := r.enter()
-	go func() { r.finishes <- finish{index, server.exchange(ctx, r.query)} }()
+	r.late = nil
+	started, index := r.enter()
+	go func() { r.finishes <- finish{index, started.server.exchange(ctx, r.query, &started.waiting)} }()
 	if r.advance() {
-		r.late = time.After(r.plan[r.next].delay - r.plan[r.next-1].delay)
+		r.late = time.After(max(0, r.plan[r.next].delay-r.plan[r.next-1].delay))
 	}
 }
 
 // enter makes a run of the next place in the plan.
-func (r *race) enter() (server *Server, index int) {
-	server, index = r.plan[r.next].server, len(r.runs)
-	r.runs = append(r.runs, run{server: server, started: time.Now()})
+func (r *race) enter() (started *run, index int) {
+	started = &run{server: r.plan[r.next].server, started: time.Now()}
+	r.runs = append(r.runs, started)
 	r.next++
-	return server, index
+	return started, len(r.runs) - 1
 }
 
-// advance passes over servers that have failed and reports whether the plan has
-// another one.
+// advance passes over servers that have failed, and over those that have not even
+// been sent the question yet, and reports whether the plan has another one.
 func (r *race) advance() bool {
-	for r.next < len(r.plan) && slices.Contains(r.failed, r.plan[r.next].server) {
+	for r.next < len(r.plan) && (slices.Contains(r.failed, r.plan[r.next].server) || r.queued(r.plan[r.next].server)) {
 		r.next++
 	}
 	return r.next < len(r.plan)
 }
 
+// queued reports whether the question waits for a server's budget.
+func (r *race) queued(server *Server) bool {
+	return slices.ContainsFunc(r.runs, func(run *run) bool {
+		return run.server == server && run.waiting.Load()
+	})
+}
+
+// pending reports whether the question is on its way to a server or back.
+func (r *race) pending(server *Server) bool {
+	return slices.ContainsFunc(r.runs, func(run *run) bool { return run.server == server && !run.ended })
+}
+
 // finish takes in the end of a run. It returns the answer if it is a good one.
 // Otherwise the next server is started, unless patience with a younger run lasts.
 func (r *race) finish(ctx context.Context, f finish) *Answer {
-	ended := &r.runs[f.index]
+	ended := r.runs[f.index]
 	ended.ended, ended.result, ended.elapsed = true, f.result, time.Since(ended.started)
 	if f.result.good() {
 		answer := f.result.answer(ended.server.addr)
@@ -128,12 +159,18 @@ func (r *race) finish(ctx context.Context, f finish) *Answer {
 	if ctx.Err() != nil {
 		return nil // it was ended, it has not failed
 	}
+	if r.pending(ended.server) && overBudget(f.result.err) {
+		return nil // the server has been asked before, and that may still be answered
+	}
 	r.failed = append(r.failed, ended.server)
 	if latest := r.runs[len(r.runs)-1]; latest.server == ended.server {
 		r.start(ctx)
 	}
 	return nil
 }
+
+// overBudget reports whether an error says that nothing was sent.
+func overBudget(err error) bool { return errors.Is(err, ErrOverBudget) || errors.Is(err, ErrDown) }
 
 // lost reports whether every server of the plan has failed.
 func (r *race) lost() bool {
@@ -157,9 +194,11 @@ func (r *race) attempts(winner int) []Attempt {
 }
 
 // attempt tells a run as a failure.
-func (r run) attempt() Attempt {
+func (r *run) attempt() Attempt {
 	a := Attempt{Server: r.server.addr, Elapsed: r.elapsed, Transport: r.result.transport, Err: r.result.err}
 	switch {
+	case !r.ended && r.waiting.Load():
+		a.Elapsed, a.Transport, a.Err = time.Since(r.started), UDP, ErrOverBudget
 	case !r.ended:
 		a.Elapsed, a.Transport, a.Err = time.Since(r.started), UDP, ErrSilent
 	case errors.Is(r.result.err, context.DeadlineExceeded):

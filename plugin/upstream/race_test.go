@@ -18,14 +18,14 @@ func TestRunAttempt(t *testing.T) {
 		replied := &dns.Msg{MsgHdr: dns.MsgHdr{Rcode: dns.RcodeRefused}}
 		tests := []struct {
 			name string
-			run  run
+			run  *run
 			want string
 		}{
-			{"pending", run{}, "10.0.0.4:53/udp no reply (1s)"},
-			{"rcode", run{ended: true, result: result{msg: replied, transport: TCP}, elapsed: 7}, "10.0.0.4:53/tcp REFUSED (7ns)"},
-			{"error", run{ended: true, result: result{err: ErrBusy, transport: UDP}}, "10.0.0.4:53/udp too many questions pending (0s)"},
-			{"ended by the deadline", run{ended: true, result: result{err: context.DeadlineExceeded, transport: UDP}, elapsed: 7}, "10.0.0.4:53/udp no reply (7ns)"},
-			{"timeout", run{ended: true, result: result{err: fmt.Errorf("dialling: %w", context.DeadlineExceeded), transport: TCP}}, "10.0.0.4:53/tcp no reply (0s)"},
+			{"pending", &run{}, "10.0.0.4:53/udp no reply (1s)"},
+			{"rcode", &run{ended: true, result: result{msg: replied, transport: TCP}, elapsed: 7}, "10.0.0.4:53/tcp REFUSED (7ns)"},
+			{"error", &run{ended: true, result: result{err: ErrBusy, transport: UDP}}, "10.0.0.4:53/udp too many questions pending (0s)"},
+			{"ended by the deadline", &run{ended: true, result: result{err: context.DeadlineExceeded, transport: UDP}, elapsed: 7}, "10.0.0.4:53/udp no reply (7ns)"},
+			{"timeout", &run{ended: true, result: result{err: fmt.Errorf("dialling: %w", context.DeadlineExceeded), transport: TCP}}, "10.0.0.4:53/tcp no reply (0s)"},
 		}
 		for _, tc := range tests {
 			tc.run.server, tc.run.started = server, started
@@ -46,7 +46,7 @@ func TestRaceFinishAfterTheEnd(t *testing.T) {
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
-		r := newRace(query, schedule(g.Servers))
+		r := newRace(query, schedule(unknown(g.Servers)))
 		r.start(ctx)
 		cancel()
 		if answer := r.finish(ctx, <-r.finishes); answer != nil || len(r.failed) != 0 || len(r.runs) != 1 {

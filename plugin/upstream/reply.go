@@ -3,6 +3,7 @@ package upstream
 import (
 	"encoding/binary"
 	"fmt"
+	"strings"
 
 	"github.com/miekg/dns"
 )
@@ -81,6 +82,9 @@ func lower(c byte) byte {
 	return c
 }
 
+// hasQuestion reports whether an accepted message has a question section.
+func hasQuestion(wire []byte) bool { return binary.BigEndian.Uint16(wire[4:]) == 1 }
+
 // truncated reports whether a message with a whole header has TC set.
 func truncated(wire []byte) bool {
 	return binary.BigEndian.Uint16(wire[2:])&flagTC != 0
@@ -141,49 +145,75 @@ func skipName(wire []byte, at int) int {
 }
 
 // unpack reads an accepted reply. The message keeps the server's id and question
-// section; opt reports whether there was an OPT record, which is removed after
-// its part of the rcode has been added. The error is ErrTruncated or wraps
-// ErrMalformed.
-func unpack(wire []byte) (msg *dns.Msg, opt bool, err error) {
+// section; opt is the OPT record, nil if there was none. It is removed after its
+// part of the rcode has been added. The error is ErrTruncated or wraps ErrMalformed.
+func unpack(wire []byte) (msg *dns.Msg, opt *dns.OPT, err error) {
 	if truncated(wire) {
-		return nil, false, ErrTruncated
+		return nil, nil, ErrTruncated
 	}
 	if !whole(wire) {
-		return nil, false, ErrMalformed
+		return nil, nil, ErrMalformed
 	}
 	msg = new(dns.Msg)
 	if err := msg.Unpack(wire); err != nil {
-		return nil, false, fmt.Errorf("%w: %w", ErrMalformed, err)
+		return nil, nil, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
 	opt, err = removeOPT(msg)
 	if err != nil {
-		return nil, false, err
+		return nil, nil, err
 	}
 	return msg, opt, nil
 }
 
 // removeOPT removes the OPT record, of which there is one at most and in the
 // additional section only (RFC 6891 section 6.1.1).
-func removeOPT(msg *dns.Msg) (found bool, err error) {
+func removeOPT(msg *dns.Msg) (found *dns.OPT, err error) {
 	for _, section := range [][]dns.RR{msg.Answer, msg.Ns} {
 		for _, record := range section {
 			if record.Header().Rrtype == dns.TypeOPT {
-				return false, fmt.Errorf("%w: OPT outside the additional section", ErrMalformed)
+				return nil, fmt.Errorf("%w: OPT outside the additional section", ErrMalformed)
 			}
 		}
 	}
 	kept := msg.Extra[:0]
 	for _, record := range msg.Extra {
-		if record.Header().Rrtype != dns.TypeOPT {
+		opt, ok := record.(*dns.OPT)
+		if !ok {
 			kept = append(kept, record)
 			continue
 		}
-		if found {
-			return false, fmt.Errorf("%w: two OPT records", ErrMalformed)
+		if found != nil {
+			return nil, fmt.Errorf("%w: two OPT records", ErrMalformed)
 		}
-		found = true
+		found = opt
 	}
 	clear(msg.Extra[len(kept):])
 	msg.Extra = kept
 	return found, nil
+}
+
+// extendedErrors returns the extended DNS errors of an OPT record, which may be nil.
+func extendedErrors(opt *dns.OPT) []dns.EDNS0_EDE {
+	if opt == nil {
+		return nil
+	}
+	var list []dns.EDNS0_EDE
+	for _, option := range opt.Option {
+		if e, ok := option.(*dns.EDNS0_EDE); ok {
+			list = append(list, *e)
+		}
+	}
+	return list
+}
+
+// respellOwners gives the records of the question's own name that name's spelling,
+// where the server has copied ours and not compressed it.
+func respellOwners(msg *dns.Msg, name string) {
+	for _, section := range [][]dns.RR{msg.Answer, msg.Ns, msg.Extra} {
+		for _, record := range section {
+			if h := record.Header(); h.Name != name && strings.EqualFold(h.Name, name) {
+				h.Name = name
+			}
+		}
+	}
 }

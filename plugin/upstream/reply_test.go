@@ -142,7 +142,7 @@ func TestUnpack(t *testing.T) {
 			if err != nil {
 				return
 			}
-			if got.Rcode != tc.rcode || opt != tc.opt || got.IsEdns0() != nil {
+			if got.Rcode != tc.rcode || (opt != nil) != tc.opt || got.IsEdns0() != nil {
 				t.Errorf("unpack(%x) = rcode %d, opt %v, and %v left; want %d, %v, nil", wire, got.Rcode, opt, got.IsEdns0(), tc.rcode, tc.opt)
 			}
 		})

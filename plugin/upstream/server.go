@@ -3,34 +3,71 @@ package upstream
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"net"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/miekg/dns"
 )
 
-// Server is one DNS server at one address, asked over UDP and TCP. It is safe for
-// concurrent use, must be made by NewServer and must not be copied.
+// Server is one DNS server at one address: its sockets, its budget and its health.
+// It is safe for concurrent use, must be made by NewServer or Open and must not be
+// copied.
 type Server struct {
-	addr    netip.AddrPort
-	udp     *udp
-	tcp     *tcp
-	ignored atomic.Uint64
+	addr       netip.AddrPort
+	transports []transport // the first is asked first
+	udp        *udp        // nil where the server is asked over streams only
+	random     func() uint64
+	ignored    atomic.Uint64
+	pacer      *pacer
+	probing    query // the probe question
+
+	closing    context.Context // done when Close has been called
+	shut       context.CancelFunc
+	background sync.WaitGroup // the prober and its probes
+	heard      chan struct{}  // has room for one: a suspicion has ended
+
+	// plainUntil is until when the server is asked without EDNS, in Unix nanoseconds.
+	plainUntil atomic.Int64
+	// p95 is health's, to be read with the pacer's lock held, which may be taken with
+	// mu held.
+	p95 atomic.Int64
+
+	mu       sync.Mutex
+	health   health
+	watching bool // the prober runs
+	closed   bool
 }
 
-// Stats is what a Server does at one moment.
+// withoutEDNSFor is how long a server that does not know EDNS is asked without it. It
+// is a server of long ago, or one behind a firewall that will be repaired.
+const withoutEDNSFor = 5 * time.Minute
+
+// Stats is what a Server does at one moment, and has done since it was made.
 type Stats struct {
-	// Ignored counts, since the server was made, the messages that were no reply to
-	// a pending question: late, for another question, or forged.
+	// Ignored counts the messages that were no reply to a pending question: late, for
+	// another question, or forged.
 	Ignored uint64
 	// Sockets is the number of open UDP sockets, those included that take no more
 	// questions and wait for their last reply.
 	Sockets int
-	// Pending is the number of questions that wait for a reply over UDP.
+	// Pending is the number of questions that wait for a reply over UDP. Neither
+	// probes nor questions that have been abandoned are among them.
 	Pending int
+	// PerSecond is the number of queries sent in the last whole second of the clock.
+	PerSecond int
+	// Outstanding is the number of queries that count as outstanding at the server.
+	// It is always 0 where the budget does not limit them.
+	Outstanding int
+	// Waiting is the number of queries that wait for the budget.
+	Waiting int
+	// Waited counts the queries that had to wait for the budget, those included that
+	// waited in vain.
+	Waited uint64
+	// Refused counts the queries that were not sent because of the budget.
+	Refused uint64
 }
 
 // transport sends a query over one protocol.
@@ -39,7 +76,12 @@ type transport interface {
 	// to q; they belong to the caller. Every other message is counted and passed
 	// over. It returns ctx.Err() as soon as ctx is done, ErrClosed as soon as the
 	// transport is closed, and never modifies q.
-	exchange(ctx context.Context, q query) ([]byte, error)
+	//
+	// t is released once the server cannot be at work on q any more, as far as we can
+	// know: with the reply, or with the error. A query that is abandoned because ctx
+	// is done is still at work there: t is released by its late reply, or abandonedFor
+	// after it was sent. t may be nil.
+	exchange(ctx context.Context, q query, t *ticket) ([]byte, error)
 	// protocol is the name by which answers and failures call the transport.
 	protocol() Transport
 	// close ends every exchange with ErrClosed.
@@ -50,39 +92,48 @@ type transport interface {
 // It is called with a lock held for UDP, where nothing is waited for.
 type dialer func(ctx context.Context, network, address string) (net.Conn, error)
 
-// NewServer returns the server at addr. It opens nothing: sockets come with the
-// first question, and go when they have not been used for a while. Close releases
-// what is left.
-func NewServer(addr netip.AddrPort) *Server {
-	var d net.Dialer
-	// The generator behind rand.Uint64 is ChaCha8, seeded by the operating system
-	// and not seedable from outside: ids and ports cannot be foretold from others.
-	return newServer(addr, d.DialContext, rand.Uint64)
-}
-
-func newServer(addr netip.AddrPort, dial dialer, random func() uint64) *Server {
-	s := &Server{addr: addr}
-	s.udp = newUDP(addr.String(), dial, random, &s.ignored)
-	s.tcp = newTCP(addr.String(), dial, random, &s.ignored)
-	return s
-}
-
 // Addr returns the address the server was made with.
 func (s *Server) Addr() netip.AddrPort { return s.addr }
 
+// SetBudget changes the server's budget, from now on. What has been sent and who
+// waits is kept, so that a changed configuration does not grant a second's queries
+// twice.
+func (s *Server) SetBudget(b Budget) { s.pacer.set(b) }
+
 // Stats returns the counts of this moment.
 func (s *Server) Stats() Stats {
-	sockets, pending := s.udp.load()
-	return Stats{Ignored: s.ignored.Load(), Sockets: sockets, Pending: pending}
+	stats := Stats{Ignored: s.ignored.Load()}
+	if s.udp != nil {
+		stats.Sockets, stats.Pending = s.udp.load()
+	}
+	s.pacer.report(&stats)
+	return stats
 }
+
+// Health returns what is known of the server at this moment.
+func (s *Server) Health() Health {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.health.report()
+}
+
+// WouldWait reports whether a question would now have to wait for the budget. It is
+// true as well where it would be refused.
+func (s *Server) WouldWait() bool { return s.pacer.wouldWait() }
 
 // Exchange asks this server: over UDP with EDNS, then over TCP when the reply is
 // truncated or not whole, and once more without EDNS when the server does not know
-// EDNS (FORMERR without an OPT record, or BADVERS; RFC 6891 sections 6.1.3 and 7).
+// EDNS (FORMERR without an OPT record, or BADVERS; RFC 6891 sections 6.1.3 and 7),
+// which is remembered for some minutes. Over UDP the name is spelled at random where
+// the server keeps the spelling; the answer has the question's own.
 // Any reply is an answer, also one with rcode SERVFAIL or REFUSED. One datagram is
 // sent; Exchange waits for its reply until ctx is done, so ctx needs a deadline.
 //
-// Errors: ctx.Err() at once when ctx is done; ErrClosed, ErrBusy, ErrQuestion;
+// Where the budget is spent, a query waits for its turn first, as long as its reply
+// can still be expected before ctx's deadline.
+//
+// Errors: ctx.Err() at once when ctx is done; ErrOverBudget and ErrDown where there
+// will be no turn in time, at once where it is foreseen; ErrClosed, ErrBusy, ErrQuestion;
 // ErrTruncated and ErrMalformed for what came over TCP; and those of package net,
 // among them syscall.ECONNREFUSED as soon as the server's host says that nobody
 // listens.
@@ -91,7 +142,7 @@ func (s *Server) Exchange(ctx context.Context, q Question) (*Answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	result := s.exchange(ctx, query)
+	result := s.exchange(ctx, query, nil)
 	if result.err != nil {
 		return nil, result.err
 	}
@@ -99,33 +150,49 @@ func (s *Server) Exchange(ctx context.Context, q Question) (*Answer, error) {
 }
 
 // Close ends every pending question with ErrClosed at once, and so every later one.
-// When it returns, all UDP sockets are closed and their goroutines have ended; a TCP
-// connection is closed by the Exchange that uses it. It may be called more than once.
+// When it returns, all sockets are closed and the server's goroutines have ended. It
+// may be called more than once.
 func (s *Server) Close() {
-	s.udp.close()
-	s.tcp.close()
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	s.shut()
+	s.pacer.close()
+	for _, t := range s.transports {
+		t.close()
+	}
+	s.background.Wait()
 }
 
 // result is what one server, or one query to it, came to.
 type result struct {
 	msg       *dns.Msg // nil when err is set
-	opt       bool     // the reply had an OPT record
+	opt       *dns.OPT // of the reply, nil if it had none
+	replied   bool     // there was a reply, readable or not
 	transport Transport
 	rtt       time.Duration
 	err       error
 }
 
 func (r result) answer(server netip.AddrPort) *Answer {
-	return &Answer{Msg: r.msg, Server: server, Transport: r.transport, RTT: r.rtt}
+	return &Answer{Msg: r.msg, Server: server, Transport: r.transport, RTT: r.rtt, EDE: extendedErrors(r.opt)}
 }
 
-// exchange is Exchange for a query in wire form.
-func (s *Server) exchange(ctx context.Context, q query) result {
-	r := s.ask(ctx, q)
-	if r.refusesEDNS() {
-		return s.ask(ctx, q.plain())
+// exchange is Exchange for a query in wire form. While it waits for the budget,
+// waiting, which may be nil, is true.
+func (s *Server) exchange(ctx context.Context, q query, waiting *atomic.Bool) result {
+	if time.Now().UnixNano() < s.plainUntil.Load() {
+		return s.ask(ctx, q.plain(), waiting)
 	}
-	return r
+	r := s.ask(ctx, q, waiting)
+	if !r.refusesEDNS() {
+		return r
+	}
+	again := s.ask(ctx, q.plain(), waiting)
+	if again.err == nil && again.msg.Rcode != dns.RcodeFormatError {
+		s.plainUntil.Store(time.Now().Add(withoutEDNSFor).UnixNano())
+	}
+	return again
 }
 
 // refusesEDNS reports whether the server has to be asked again without EDNS. A
@@ -134,25 +201,50 @@ func (r result) refusesEDNS() bool {
 	if r.err != nil {
 		return false
 	}
-	return r.msg.Rcode == dns.RcodeBadVers || r.msg.Rcode == dns.RcodeFormatError && !r.opt
+	return r.msg.Rcode == dns.RcodeBadVers || r.msg.Rcode == dns.RcodeFormatError && r.opt == nil
 }
 
-// ask sends one query over UDP, and over TCP where UDP brought a reply that is of
-// no use.
-func (s *Server) ask(ctx context.Context, q query) result {
-	r := s.send(ctx, s.udp, q)
-	if errors.Is(r.err, ErrTruncated) || errors.Is(r.err, ErrMalformed) {
-		return s.send(ctx, s.tcp, q)
+// ask sends one query over the first transport, UDP nearly always, and over the
+// second one where the first brought a reply that is of no use.
+func (s *Server) ask(ctx context.Context, q query, waiting *atomic.Bool) result {
+	r := s.askOver(ctx, s.transports[0], q, waiting)
+	if len(s.transports) > 1 && useless(r.err) {
+		return s.askOver(ctx, s.transports[1], q, waiting)
 	}
 	return r
 }
 
-// send sends one query on one transport and reads its reply.
-func (s *Server) send(ctx context.Context, t transport, q query) result {
+// useless reports whether a reply came that another transport may better.
+func useless(err error) bool {
+	return errors.Is(err, ErrTruncated) || errors.Is(err, ErrMalformed) || errors.Is(err, errSpelling)
+}
+
+// askOver sends one query, and again where the server has closed the connection
+// before it came to it, as servers do with connections that they want to be rid of.
+func (s *Server) askOver(ctx context.Context, t transport, q query, waiting *atomic.Bool) result {
+	r := s.send(ctx, t, q, waiting)
+	if errors.Is(r.err, errHungUp) {
+		return s.send(ctx, t, q, waiting)
+	}
+	return r
+}
+
+// send sends one query on one transport, when the budget allows it, and reads its
+// reply.
+func (s *Server) send(ctx context.Context, t transport, q query, waiting *atomic.Bool) result {
 	r := result{transport: t.protocol()}
+	permit, err := s.pacer.acquire(ctx, priorityOf(ctx, q), s.replyTime, waiting)
+	if err != nil {
+		r.err = s.refusal(err)
+		return r
+	}
 	start := time.Now()
-	wire, err := t.exchange(ctx, q)
-	r.rtt = time.Since(start)
+	s.departs(start)
+	wire, err := t.exchange(ctx, q, permit)
+	now := time.Now()
+	r.rtt = now.Sub(start)
+	r.replied = err == nil
+	s.learn(t, q, r.rtt, now, err)
 	if err != nil {
 		r.err = err
 		return r
@@ -160,7 +252,17 @@ func (s *Server) send(ctx context.Context, t transport, q query) result {
 	r.msg, r.opt, r.err = unpack(wire)
 	if r.err == nil {
 		r.msg.Id = 0
+		respellOwners(r.msg, q.asked.Name)
 		r.msg.Question = []dns.Question{{Name: q.asked.Name, Qtype: q.asked.Type, Qclass: q.asked.Class}}
 	}
 	return r
+}
+
+// refusal tells a budget that is spent from a server that is down, of which the
+// budget lends a few slots only.
+func (s *Server) refusal(err error) error {
+	if errors.Is(err, ErrOverBudget) && s.Health().Down {
+		return ErrDown
+	}
+	return err
 }

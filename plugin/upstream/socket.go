@@ -135,6 +135,7 @@ func (u *udp) retire(s *socket) {
 // remove takes one question out of its socket's table.
 func (u *udp) remove(w *waiter) {
 	delete(w.socket.pending, w.id)
+	w.ticket.release()
 	u.closeIfDone(w.socket)
 }
 
@@ -142,6 +143,7 @@ func (u *udp) remove(w *waiter) {
 func (u *udp) failPending(s *socket, err error) {
 	for id, w := range s.pending {
 		delete(s.pending, id)
+		w.ticket.release()
 		w.done <- delivery{err: err}
 	}
 	u.closeIfDone(s)

@@ -111,7 +111,8 @@ func TestIdleSocketsClose(t *testing.T) {
 // A socket is not idle while a question is pending on it.
 func TestPendingSocketIsNotIdle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, _ := newInMemory(t, "192.0.2.1:53", silent)
+		s, m := newInMemory(t, "192.0.2.1:53", silent)
+		m.probed = always(t, nil)
 		ctx, cancel := context.WithTimeout(t.Context(), leastAge-time.Second)
 		defer cancel()
 		var group sync.WaitGroup

@@ -6,94 +6,230 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
+	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // lengthSize is the size of the length before each message on a stream (RFC 1035
 // section 4.2.2).
 const lengthSize = 2
 
-// tcp asks one server over TCP, with a connection for each query.
+const (
+	// maxStreams is the number of connections to a server. RFC 7766 section 6.2.2 wants
+	// as few as possible; a second one keeps a large reply from holding up all others.
+	maxStreams = 4
+	// crowded is the number of pending questions from which on another connection is
+	// opened, and full the number that no connection goes beyond.
+	crowded, full = 16, 256
+	// streamIdle is how long a connection stays open unused. RFC 7766 section 6.2.3
+	// asks for a few seconds; servers close theirs after 10 s to 30 s, and a connection
+	// that we close first costs no question a second try.
+	streamIdle = 10 * time.Second
+	// streamDead is how long a connection with questions pending may be silent. Nobody
+	// waits longer for a reply, and a path that was cut tells neither side.
+	streamDead = 5 * time.Second
+	// dialTimeout bounds connecting, TLS included. Questions share a connection that
+	// is being opened, so it does not end with any of them.
+	dialTimeout = 4 * time.Second
+)
+
+// errHungUp says that the server has closed a connection on which it had replied
+// before, with our question pending: the question deserves a new connection.
+var errHungUp = errors.New("connection closed by the server")
+
+// connector opens a connection to the server, ready for messages.
+type connector func(ctx context.Context) (net.Conn, error)
+
+// tcp asks one server over TCP, or over TLS: questions share a few connections and
+// are sent without waiting for the replies to others, which come in any order
+// (RFC 7766 section 6.2.1.1, RFC 9210).
 type tcp struct {
-	addr    string
-	dial    dialer
+	name    Transport
+	connect connector
 	random  func() uint64
 	ignored *atomic.Uint64
-
-	// closing is done when close has been called. It is a context, and not a channel,
-	// so that each exchange can hang its connection's end on it.
 	closing context.Context
 	shut    context.CancelFunc
+	workers sync.WaitGroup
+
+	// One lock for all connections and what is pending on them.
+	mu      sync.Mutex
+	closed  bool
+	streams []*stream // those that take questions
 }
 
 var _ transport = (*tcp)(nil)
 
-func newTCP(addr string, dial dialer, random func() uint64, ignored *atomic.Uint64) *tcp {
-	t := &tcp{addr: addr, dial: dial, random: random, ignored: ignored}
+func newTCP(name Transport, connect connector, random func() uint64, ignored *atomic.Uint64) *tcp {
+	t := &tcp{name: name, connect: connect, random: random, ignored: ignored}
 	t.closing, t.shut = context.WithCancel(context.Background())
 	return t
 }
 
-func (t *tcp) protocol() Transport { return TCP }
+// plainTCP returns a connector without TLS.
+func plainTCP(addr string, dial dialer) connector {
+	return func(ctx context.Context) (net.Conn, error) { return dial(ctx, "tcp", addr) }
+}
 
-func (t *tcp) close() { t.shut() }
+func (t *tcp) protocol() Transport { return t.name }
 
 // exchange implements transport.
-func (t *tcp) exchange(ctx context.Context, q query) ([]byte, error) {
-	if err := t.over(ctx); err != nil {
-		return nil, err
-	}
-	either, cancel := context.WithCancel(ctx)
-	defer cancel()
-	stop := context.AfterFunc(t.closing, cancel)
-	defer stop()
-
-	wire, err := t.converse(either, q)
-	if err == nil {
-		return wire, nil
-	}
-	// A connection closed under our hands is how the end of a context shows; the
-	// caller gets the reason.
-	if reason := t.over(ctx); reason != nil {
-		return nil, reason
-	}
-	return nil, err
-}
-
-// over returns why an exchange must end now, nil when it need not.
-func (t *tcp) over(ctx context.Context) error {
-	if t.closing.Err() != nil {
-		return ErrClosed
-	}
-	return ctx.Err()
-}
-
-// converse connects, sends q and reads until its reply comes.
-func (t *tcp) converse(ctx context.Context, q query) ([]byte, error) {
-	conn, err := t.dial(ctx, "tcp", t.addr)
+func (t *tcp) exchange(ctx context.Context, q query, permit *ticket) ([]byte, error) {
+	w, err := t.register(ctx, q, permit)
 	if err != nil {
+		permit.release()
 		return nil, err
 	}
-	defer conn.Close()
-	stop := context.AfterFunc(ctx, func() { conn.Close() })
-	defer stop()
+	select {
+	case r := <-w.done:
+		return r.wire, r.err
+	case <-ctx.Done():
+		t.abandon(w)
+		return nil, ctx.Err()
+	}
+}
 
-	id := uint16(t.random())
-	message := q.withID(id, lengthSize)
-	binary.BigEndian.PutUint16(message, uint16(len(q.wire)))
-	if _, err := conn.Write(message); err != nil {
+// asking is a question on a connection. Whoever takes it out of the table, and nobody
+// else, may send on done, once, and releases the ticket.
+type asking struct {
+	stream    *stream
+	id        uint16
+	question  []byte
+	ticket    *ticket
+	sent      time.Time
+	abandoned bool
+	done      chan delivery // holds one
+}
+
+// register finds a connection and an id for a question and hands it to the
+// connection's writer.
+func (t *tcp) register(ctx context.Context, q query, permit *ticket) (*asking, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return nil, ErrClosed
+	}
+	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	for {
-		wire, err := readMessage(conn)
-		if err != nil {
-			return nil, err
-		}
-		if got, ok := messageID(wire); ok && got == id && accepts(wire, q.question) {
-			return wire, nil
-		}
-		t.ignored.Add(1)
+	s := t.choose()
+	if len(s.pending) >= full {
+		return nil, ErrBusy
 	}
+	w := &asking{stream: s, id: s.freeID(t.random), question: q.question, ticket: permit, sent: time.Now(), done: make(chan delivery, 1)}
+	message := q.withID(w.id, lengthSize)
+	binary.BigEndian.PutUint16(message, uint16(len(q.wire)))
+	s.pending[w.id] = w
+	if len(s.pending) == 1 {
+		s.arm()
+	}
+	// It has room: there is one message for a pending question at most, and those that
+	// were abandoned unsent are still pending or have been taken by the writer.
+	select {
+	case s.out <- message:
+		return w, nil
+	default:
+		delete(s.pending, w.id)
+		return nil, ErrBusy
+	}
+}
+
+// choose returns the connection with the fewest questions, or a new one where that
+// is crowded.
+func (t *tcp) choose() *stream {
+	var best *stream
+	for _, s := range t.streams {
+		if best == nil || len(s.pending) < len(best.pending) {
+			best = s
+		}
+	}
+	if best == nil || len(best.pending) >= crowded && len(t.streams) < maxStreams {
+		best = t.open()
+	}
+	return best
+}
+
+// abandon gives up a question that nobody waits for any more. One that holds a slot
+// stays in the table for a while. A connection on which nothing at all came in a time
+// that is enough for nearly all replies is retired: its path may have been cut.
+func (t *tcp) abandon(w *asking) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if now := time.Now(); now.Sub(w.sent) >= patience && now.Sub(w.stream.heard) >= patience {
+		t.retire(w.stream)
+	}
+	left := abandonedFor - time.Since(w.sent)
+	if w.ticket == nil || left <= 0 {
+		t.forget(w)
+		return
+	}
+	w.abandoned = true
+	time.AfterFunc(left, func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.forget(w)
+	})
+}
+
+// forget takes a question out of its connection's table if it is still there.
+func (t *tcp) forget(w *asking) {
+	if w.stream.pending[w.id] == w {
+		delete(w.stream.pending, w.id)
+		w.ticket.release()
+		if len(w.stream.pending) == 0 {
+			w.stream.arm()
+		}
+	}
+}
+
+// take returns the question that a message replies to, which is then no longer
+// pending, or nil.
+func (t *tcp) take(s *stream, message []byte) *asking {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	defer s.arm()
+	s.heard = time.Now()
+	id, ok := messageID(message)
+	w := s.pending[id]
+	if !ok || w == nil || !accepts(message, w.question) {
+		return nil
+	}
+	s.replied = true
+	delete(s.pending, id)
+	w.ticket.release()
+	if w.abandoned {
+		return nil
+	}
+	return w
+}
+
+// drop takes a connection out of use and ends its questions.
+func (t *tcp) drop(s *stream, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.retire(s)
+	if t.closed {
+		err = ErrClosed
+	}
+	if s.replied && unreachable(err) && !errors.Is(err, context.DeadlineExceeded) {
+		err = fmt.Errorf("%w: %w", errHungUp, err)
+	}
+	for id, w := range s.pending {
+		delete(s.pending, id)
+		w.ticket.release()
+		w.done <- delivery{err: err}
+	}
+}
+
+// close implements transport. It returns when all connections' goroutines have ended.
+func (t *tcp) close() {
+	t.mu.Lock()
+	t.closed = true
+	t.mu.Unlock()
+	t.shut()
+	t.workers.Wait()
 }
 
 // readMessage reads one message from a stream. A stream that ends before or in a

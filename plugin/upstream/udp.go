@@ -40,6 +40,8 @@ type udp struct {
 	random  func() uint64
 	ignored *atomic.Uint64
 	readers sync.WaitGroup
+	// lowerCase switches random spelling off. It is not changed after the first question.
+	lowerCase bool
 
 	// One lock for the pool and all its sockets. It is held for a map access and a
 	// comparison of names, and each 2,000th time or so for opening a socket, so that
@@ -48,6 +50,8 @@ type udp struct {
 	closed bool
 	slots  [poolSize]*socket    // the sockets that take questions; nil where none is
 	open   map[*socket]struct{} // these, and those that wait for their last replies
+
+	spelling spelling
 }
 
 var _ transport = (*udp)(nil)
@@ -59,30 +63,46 @@ func newUDP(addr string, dial dialer, random func() uint64, ignored *atomic.Uint
 func (u *udp) protocol() Transport { return UDP }
 
 // exchange implements transport.
-func (u *udp) exchange(ctx context.Context, q query) ([]byte, error) {
-	w, err := u.register(ctx, q)
+func (u *udp) exchange(ctx context.Context, q query, t *ticket) ([]byte, error) {
+	w, err := u.register(ctx, q, t)
 	if err != nil {
+		t.release()
 		return nil, err
 	}
-	if _, err := w.socket.conn.Write(q.withID(w.id, 0)); err != nil {
+	if _, err := w.socket.conn.Write(w.message); err != nil {
 		u.unsent(w, err)
 	}
 	select {
 	case r := <-w.done:
 		return r.wire, r.err
 	case <-ctx.Done():
-		u.forget(w)
+		u.abandon(w)
 		return nil, ctx.Err()
 	}
 }
 
+// abandonedFor is how long after it was sent a query without a reply counts as
+// outstanding when nobody waits for it any more. The server goes on working on it: it
+// asks other servers, with a timeout of a second or two. Counted for longer, the
+// slots of names that never get a reply would be missing for others.
+const abandonedFor = 2 * time.Second
+
 // waiter is a question that is pending on a socket under an id. Whoever takes it
-// out of the socket's table, and nobody else, may send on done, once.
+// out of the socket's table, and nobody else, may send on done, once, and releases
+// the ticket.
 type waiter struct {
 	socket   *socket
 	id       uint16
-	question []byte
-	done     chan delivery // holds one, so that a reader never waits for its reader
+	message  []byte // as it is sent
+	question []byte // the part of it
+	asked    []byte // the same in the question's own spelling
+	ticket   *ticket
+	sent     time.Time
+	// silent says that it is not counted as pending: a probe, or a question that was
+	// abandoned and stays for its late reply, which releases the ticket.
+	silent    bool
+	abandoned bool
+	done      chan delivery // holds one, so that a reader never waits for its reader
 }
 
 // delivery is a reply or the reason why there will be none.
@@ -93,7 +113,7 @@ type delivery struct {
 
 // register finds a socket and an id for a question, which is pending from then on:
 // before it is sent, so that no reply can be missed.
-func (u *udp) register(ctx context.Context, q query) (*waiter, error) {
+func (u *udp) register(ctx context.Context, q query, t *ticket) (*waiter, error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.closed {
@@ -110,7 +130,12 @@ func (u *udp) register(ctx context.Context, q query) (*waiter, error) {
 		}
 		return nil, err
 	}
-	w := &waiter{socket: s, id: u.freeID(s), question: q.question, done: make(chan delivery, 1)}
+	w := &waiter{socket: s, id: u.freeID(s), asked: q.question, ticket: t, sent: now, silent: q.probe, done: make(chan delivery, 1)}
+	w.message = q.withID(w.id, 0)
+	w.question = w.message[headerSize : headerSize+len(q.question)]
+	if !u.lowerCase && !q.probe && u.spelling.random(now) {
+		respell(w.question, u.random)
+	}
 	s.pending[w.id] = w
 	s.lastUse = now
 	if s.uses--; s.uses <= 0 {
@@ -155,35 +180,66 @@ func (u *udp) freeID(s *socket) uint16 {
 
 // deliver hands a datagram to the question it is the reply to, if there is one.
 func (u *udp) deliver(s *socket, datagram []byte) {
-	w := u.take(s, datagram)
-	if w == nil {
+	w, believed := u.take(s, datagram)
+	switch {
+	case w == nil:
 		u.ignored.Add(1)
-		return
+	case !believed:
+		w.done <- delivery{err: errSpelling}
+	default:
+		wire := bytes.Clone(datagram)
+		if hasQuestion(wire) {
+			// Compressed names point into the question, so this restores them as well.
+			copy(wire[headerSize:], w.asked)
+		}
+		w.done <- delivery{wire: wire}
 	}
-	w.done <- delivery{wire: bytes.Clone(datagram)}
 }
 
 // take returns the question that a datagram replies to, which is then no longer
-// pending, or nil.
-func (u *udp) take(s *socket, datagram []byte) *waiter {
+// pending, or nil, and whether its spelling is to be believed. An abandoned question
+// ends, too, but has nobody to reply to.
+func (u *udp) take(s *socket, datagram []byte) (w *waiter, believed bool) {
 	id, ok := messageID(datagram)
 	if !ok {
-		return nil
+		return nil, false
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	w := s.pending[id]
+	w = s.pending[id]
 	if w == nil || !accepts(datagram, w.question) {
-		return nil
+		return nil, false
 	}
 	u.remove(w)
-	return w
+	if w.abandoned {
+		return nil, false
+	}
+	if !hasQuestion(datagram) || bytes.Equal(w.question, w.asked) {
+		return w, true
+	}
+	return w, u.spelling.judge(bytes.Equal(datagram[headerSize:headerSize+len(w.question)], w.question), w.sent)
 }
 
-// forget gives up a question that nobody waits for any more.
-func (u *udp) forget(w *waiter) {
+// abandon gives up a question that nobody waits for any more. One that holds a slot
+// stays in the table for a while.
+func (u *udp) abandon(w *waiter) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	left := abandonedFor - time.Since(w.sent)
+	if w.ticket == nil || left <= 0 {
+		u.forget(w)
+		return
+	}
+	w.silent, w.abandoned = true, true
+	time.AfterFunc(left, func() {
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		u.forget(w)
+	})
+}
+
+// forget takes a question out of its socket's table if it is still there.
+func (u *udp) forget(w *waiter) {
 	if w.socket.pending[w.id] == w {
 		u.remove(w)
 	}
@@ -220,12 +276,16 @@ func (u *udp) close() {
 	u.readers.Wait()
 }
 
-// load returns the number of open sockets and of pending questions.
+// load returns the number of open sockets and of pending questions that count.
 func (u *udp) load() (sockets, pending int) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	for s := range u.open {
-		pending += len(s.pending)
+		for _, w := range s.pending {
+			if !w.silent {
+				pending++
+			}
+		}
 	}
 	return len(u.open), pending
 }

@@ -1,5 +1,6 @@
-// Package upstream asks DNS servers: one server over UDP and, where the reply
-// does not fit, over TCP; or a group of servers, one after the other.
+// Package upstream asks DNS servers: one server over UDP and, where the reply does
+// not fit, over TCP, or over TLS or HTTPS; or a group of servers, one after the other.
+// It keeps each server's budget and knows its health.
 //
 // It knows the DNS message, sockets and time. It knows nothing of routes,
 // policy, verdicts, caches, metrics or logs: it returns replies and errors, and
@@ -7,11 +8,16 @@
 //
 // Every query is a message of its own, made from a Question; no message of a
 // client is passed on. The id belongs to the transport. Every query to a server,
-// first or repeated, on whatever transport, passes through Server.send: a budget
-// is taken before the exchange in it, health and round trips are learnt after it.
-// When each server of a group is asked is decided by schedule alone, which is
-// where a hedge's delay belongs. Another way to reach a server is another
-// implementation of transport.
+// first or repeated, of a client or a probe, on whatever transport, passes through
+// Server.send: there it gets a ticket from the pacer, which keeps the budget, and
+// what becomes of it is learnt. The ticket's slot is released by the transport, which
+// alone knows when the server is done with a query.
+//
+// Health and round trips are values without a clock (health, roundTrips); Server
+// holds them, and its prober confirms or clears a suspicion. In which order the
+// servers of a group are asked and when is decided by order and schedule, which are
+// functions of candidates; race follows the plan. Another way to reach a server is
+// another implementation of transport.
 package upstream
 
 import (
@@ -41,10 +47,13 @@ type Question struct {
 // Transport names the protocol a query was sent over.
 type Transport string
 
-// The transports of RFC 1035 section 4.2.
+// The transports of RFC 1035 section 4.2, DNS over TLS (RFC 7858) and DNS over HTTPS
+// (RFC 8484).
 const (
-	UDP Transport = "udp"
-	TCP Transport = "tcp"
+	UDP   Transport = "udp"
+	TCP   Transport = "tcp"
+	TLS   Transport = "tls"
+	HTTPS Transport = "https"
 )
 
 // Answer is a checked reply: it came from the server that was asked, to this
@@ -62,6 +71,8 @@ type Answer struct {
 	// RTT is the time from sending this query on Transport to its reply. For TCP
 	// it includes connecting; a UDP reply that led to TCP is not part of it.
 	RTT time.Duration
+	// EDE are the extended DNS errors of the reply (RFC 8914), nil if there are none.
+	EDE []dns.EDNS0_EDE
 	// Attempts are the queries of the group that were not answered well: servers
 	// that failed and servers that were silent until this reply came, in the order
 	// in which they were asked. It is nil when the first server's reply is the

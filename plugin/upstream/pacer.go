@@ -1,0 +1,374 @@
+package upstream
+
+import (
+	"container/list"
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// longestWait bounds the wait for a token where the context does not: our reply
+// leaves within 4 s.
+const longestWait = 4 * time.Second
+
+// pacer keeps a server's budget: a query is sent with a ticket, which costs a token
+// and holds a slot until the ticket is released. Who comes first is served first,
+// clients before low priority.
+type pacer struct {
+	closing chan struct{} // closed by close
+
+	mu       sync.Mutex
+	closed   bool
+	bucket   bucket
+	slots    int // that may be held; 0 for no limit
+	held     int
+	failing  bool   // the server is down
+	era      uint64 // how often the server has become down
+	old      int    // the tickets of the era before that still hold a slot
+	hold     time.Duration
+	queues   [waiters]list.List // of *applicant
+	timer    *time.Timer
+	timerSet bool
+	meter    meter
+	waited   uint64
+	refused  uint64
+}
+
+// applicant is a query that waits for its ticket.
+type applicant struct {
+	granted chan *ticket // holds one, so that nobody waits for the applicant
+}
+
+// ticket is the right to send one query. A nil ticket holds no slot.
+type ticket struct {
+	pacer    *pacer
+	at       time.Time
+	era      uint64
+	returned atomic.Bool
+}
+
+func newPacer(b Budget) *pacer {
+	p := &pacer{closing: make(chan struct{})}
+	p.set(b)
+	return p
+}
+
+// set changes the budget. What has been sent under the one before still counts.
+func (p *pacer) set(b Budget) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	p.bucket.fill(now)
+	fresh := p.bucket.at.IsZero() || p.bucket.rate == 0
+	p.bucket.rate, p.bucket.burst, p.bucket.at = b.rate(), b.burst(), now
+	p.bucket.tokens = min(p.bucket.tokens, p.bucket.burst)
+	if fresh {
+		p.bucket.tokens = p.bucket.burst
+	}
+	p.slots = b.slots()
+	p.serve(now)
+}
+
+// acquire returns a ticket, waiting for it if it must: the query is then marked as
+// waiting meanwhile. reserve is the time before the context's deadline in which a
+// query is not worth sending any more, because its reply would come too late. The
+// error is ErrOverBudget, at once where it is foreseen, ErrClosed, or the context's.
+func (p *pacer) acquire(ctx context.Context, class priority, reserve func() time.Duration, waiting *atomic.Bool) (*ticket, error) {
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		return nil, ErrClosed
+	}
+	now := time.Now()
+	p.bucket.fill(now)
+	if p.free(class) && !p.queued(class) {
+		t := p.issue(now)
+		p.mu.Unlock()
+		return t, nil
+	}
+	patience := longestWait
+	if deadline, ok := ctx.Deadline(); ok {
+		patience = min(patience, deadline.Sub(now)-reserve())
+	}
+	if class == probe || p.expected(class) > patience {
+		p.refused++
+		p.mu.Unlock()
+		return nil, ErrOverBudget
+	}
+	a := &applicant{granted: make(chan *ticket, 1)}
+	place := p.queues[class].PushBack(a)
+	p.waited++
+	p.arm()
+	p.mu.Unlock()
+
+	if waiting != nil {
+		waiting.Store(true)
+		defer waiting.Store(false)
+	}
+	return p.await(ctx, a, class, place, patience)
+}
+
+// await waits until a ticket is granted or patience is over.
+func (p *pacer) await(ctx context.Context, a *applicant, class priority, place *list.Element, patience time.Duration) (*ticket, error) {
+	over := time.NewTimer(patience)
+	defer over.Stop()
+	var err error
+	select {
+	case t := <-a.granted:
+		return t, nil
+	case <-over.C:
+		err = ErrOverBudget
+	case <-ctx.Done():
+		err = ctx.Err()
+	case <-p.closing:
+		err = ErrClosed
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	select {
+	case t := <-a.granted: // meanwhile
+		p.giveBack(t)
+	default:
+		p.queues[class].Remove(place)
+	}
+	if err == ErrOverBudget {
+		p.refused++
+	}
+	return nil, err
+}
+
+// wouldWait reports whether a client's query would have to wait for its ticket now.
+func (p *pacer) wouldWait() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.bucket.fill(time.Now())
+	return !p.free(client) || p.queued(client)
+}
+
+// free reports whether there are a token and a slot for a query.
+func (p *pacer) free(class priority) bool {
+	if p.slots > 0 && p.held >= p.share(class) {
+		return false
+	}
+	return p.bucket.has(p.behind(class))
+}
+
+// queued reports whether somebody waits who comes before a new query. A probe never
+// queues; where others do and there is a token, they wait for slots that are not its.
+func (p *pacer) queued(class priority) bool {
+	switch class {
+	case client:
+		return p.queues[client].Len() > 0
+	case low:
+		return p.queues[client].Len()+p.queues[low].Len() > 0
+	default:
+		return false
+	}
+}
+
+// share returns how many slots may be held for a query of a class to be sent. A few
+// are kept for probes. Of a server that is down, three quarters are kept free: whoever
+// asks it does so only in case it returns right now, and hardly anything sent before
+// the return gets a reply that would free its slot.
+func (p *pacer) share(class priority) int {
+	if class == probe {
+		return p.slots
+	}
+	most := p.slots - p.slots/32
+	if p.failing {
+		most = p.slots / 4
+	}
+	if class == low {
+		most = most * 3 / 4
+	}
+	return max(1, most)
+}
+
+// behind returns how many tokens a query of a class must leave.
+func (p *pacer) behind(class priority) float64 {
+	if class == low {
+		return p.bucket.burst/4 - 0.25 // none where the burst is a single token
+	}
+	return 0
+}
+
+// issue makes a ticket.
+func (p *pacer) issue(now time.Time) *ticket {
+	p.bucket.take()
+	p.meter.count(now)
+	if p.slots == 0 {
+		return nil
+	}
+	p.held++
+	return &ticket{pacer: p, at: now, era: p.era}
+}
+
+// expected estimates how long a new query of a class will wait. Slots are handed on
+// as fast as queries end, tokens come at their rate; the slower one counts.
+func (p *pacer) expected(class priority) time.Duration {
+	ahead := p.queues[client].Len() + 1
+	if class == low {
+		ahead += p.queues[low].Len()
+	}
+	wait := p.bucket.until(float64(ahead) + p.behind(class))
+	if p.slots == 0 {
+		return wait
+	}
+	return max(wait, time.Duration(ahead)*p.hold/time.Duration(p.share(class)))
+}
+
+// release gives a ticket's slot back. Only the first call counts. It takes the
+// pacer's lock only and may be called with any other held.
+func (t *ticket) release() {
+	if t == nil {
+		return
+	}
+	t.pacer.mu.Lock()
+	defer t.pacer.mu.Unlock()
+	t.pacer.giveBack(t)
+}
+
+// giveBack is release with the lock held.
+func (p *pacer) giveBack(t *ticket) {
+	if t == nil || t.returned.Swap(true) {
+		return
+	}
+	if t.era != p.era {
+		if t.era != p.era-1 || p.old == 0 {
+			return // forgotten
+		}
+		p.old--
+	}
+	now := time.Now()
+	p.held--
+	p.hold += (now.Sub(t.at) - p.hold) / 16
+	p.serve(now)
+}
+
+// serve hands tickets to those who wait, and arranges for the next time.
+func (p *pacer) serve(now time.Time) {
+	p.bucket.fill(now)
+	for class := range p.queues {
+		for p.queues[class].Len() > 0 && p.free(priority(class)) {
+			first := p.queues[class].Front()
+			p.queues[class].Remove(first)
+			first.Value.(*applicant).granted <- p.issue(now)
+		}
+		if p.queues[class].Len() > 0 {
+			break
+		}
+	}
+	p.arm()
+}
+
+// arm sets the timer to when the next token comes that somebody waits for. Who waits
+// for a slot is served by the release of one.
+func (p *pacer) arm() {
+	if p.timerSet || p.closed {
+		return
+	}
+	for class := range p.queues {
+		if p.queues[class].Len() == 0 {
+			continue
+		}
+		wait := p.bucket.until(1 + p.behind(priority(class)))
+		if wait == 0 {
+			return
+		}
+		p.timerSet = true
+		if p.timer == nil {
+			p.timer = time.AfterFunc(wait, p.tick)
+		} else {
+			p.timer.Reset(wait)
+		}
+		return
+	}
+}
+
+func (p *pacer) tick() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.timerSet = false
+	p.serve(time.Now())
+}
+
+// setFailing says whether the server is down. What was sent before it became so
+// counts as outstanding for a while only, even if somebody waits for the reply: a
+// dead server works on nothing, and its slots must be free when it returns.
+func (p *pacer) setFailing(failing bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if failing && !p.failing {
+		p.era++
+		p.old = p.held
+		era := p.era
+		time.AfterFunc(abandonedFor, func() { p.forget(era) })
+	}
+	p.failing = failing
+	p.serve(time.Now())
+}
+
+// forget gives back the slots of the tickets issued before an era, unless another one
+// has begun.
+func (p *pacer) forget(era uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.era != era {
+		return
+	}
+	p.held -= p.old
+	p.old, p.hold = 0, 0
+	p.serve(time.Now())
+}
+
+// close ends every wait with ErrClosed, and so every later one.
+func (p *pacer) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return
+	}
+	p.closed = true
+	close(p.closing)
+	if p.timer != nil {
+		p.timer.Stop()
+	}
+}
+
+// report adds the pacer's part of the statistics.
+func (p *pacer) report(s *Stats) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s.PerSecond = p.meter.lastSecond(time.Now())
+	s.Outstanding = p.held
+	s.Waiting = p.queues[client].Len() + p.queues[low].Len()
+	s.Waited, s.Refused = p.waited, p.refused
+}
+
+// meter counts queries by whole seconds: a value without a clock.
+type meter struct {
+	second        int64 // of the Unix time
+	now, complete int   // counts of that second and of the one before
+}
+
+func (m *meter) count(now time.Time) {
+	m.turn(now)
+	m.now++
+}
+
+// lastSecond returns the count of the last second that is over.
+func (m *meter) lastSecond(now time.Time) int {
+	m.turn(now)
+	return m.complete
+}
+
+func (m *meter) turn(now time.Time) {
+	switch passed := now.Unix() - m.second; {
+	case passed == 1:
+		m.complete, m.now = m.now, 0
+	case passed > 1:
+		m.complete, m.now = 0, 0
+	}
+	m.second = max(m.second, now.Unix())
+}

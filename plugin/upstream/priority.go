@@ -1,0 +1,38 @@
+package upstream
+
+import "context"
+
+// priority is the order in which queries are sent when not all can be at once.
+type priority int
+
+const (
+	client  priority = iota // somebody waits for the answer
+	low                     // an answer that nobody waits for yet
+	waiters                 // the number of priorities that wait in a queue
+
+	// probe never waits: it goes at once or not at all. It may use the slots that are
+	// kept back for it, or a server that is silent while all slots are taken by
+	// questions to it could not be probed.
+	probe
+)
+
+type lowPriority struct{}
+
+// LowPriority returns a context whose questions pay from a server's budget only what
+// clients' questions leave: those of prefetch, warm-up and the like. They wait behind
+// every client's question, use neither the last quarter of a burst nor that of the
+// outstanding queries, and otherwise are asked as usual.
+func LowPriority(ctx context.Context) context.Context {
+	return context.WithValue(ctx, lowPriority{}, true)
+}
+
+func priorityOf(ctx context.Context, q query) priority {
+	switch {
+	case q.probe:
+		return probe
+	case ctx.Value(lowPriority{}) != nil:
+		return low
+	default:
+		return client
+	}
+}

@@ -1,0 +1,123 @@
+package upstream
+
+import (
+	"bufio"
+	"context"
+	"net"
+	"slices"
+	"time"
+)
+
+// stream is one connection. tcp's lock guards pending, conn and replied.
+type stream struct {
+	out     chan []byte // messages to send; has room for all that can be pending
+	pending map[uint16]*asking
+	conn    net.Conn  // nil while it is being opened
+	replied bool      // the server has replied on it
+	retired bool      // it takes no more questions
+	heard   time.Time // when it was opened, or the last message came
+}
+
+// open begins to open a connection, which takes questions from now on.
+func (t *tcp) open() *stream {
+	s := &stream{out: make(chan []byte, full), pending: make(map[uint16]*asking), heard: time.Now()}
+	t.streams = append(t.streams, s)
+	t.workers.Go(func() { t.drop(s, t.converse(s)) })
+	return s
+}
+
+// converse opens the connection, sends and receives until it ends, and returns why.
+func (t *tcp) converse(s *stream) error {
+	ctx, cancel := context.WithCancel(t.closing)
+	defer cancel()
+	conn, err := t.dial(ctx)
+	if err != nil {
+		return err
+	}
+	// Whatever ends the context ends reading and writing.
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	defer stop()
+	defer conn.Close()
+	t.mu.Lock()
+	s.conn = conn
+	s.arm()
+	t.mu.Unlock()
+	t.workers.Go(func() {
+		defer cancel()
+		s.write(ctx)
+	})
+	return t.read(s)
+}
+
+func (t *tcp) dial(ctx context.Context) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	return t.connect(ctx)
+}
+
+// write sends what is to be sent until the context ends or the connection fails,
+// which its reader notices, too.
+func (s *stream) write(ctx context.Context) {
+	for {
+		select {
+		case message := <-s.out:
+			if _, err := s.conn.Write(message); err != nil {
+				return
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// read delivers messages until the connection ends, and returns why.
+func (t *tcp) read(s *stream) error {
+	buffered := bufio.NewReader(s.conn)
+	for {
+		message, err := readMessage(buffered)
+		if err != nil {
+			return err
+		}
+		w := t.take(s, message)
+		if w == nil {
+			t.ignored.Add(1)
+			continue
+		}
+		w.done <- delivery{wire: message}
+	}
+}
+
+// arm sets the time at which the connection ends if nothing comes. It must not be
+// called for each question: questions that follow each other would keep a dead
+// connection alive.
+func (s *stream) arm() {
+	if s.conn == nil {
+		return
+	}
+	patience := streamIdle
+	switch {
+	case len(s.pending) > 0:
+		patience = streamDead
+	case s.retired:
+		patience = 0
+	}
+	// A connection that cannot be armed fails when it is read.
+	_ = s.conn.SetReadDeadline(time.Now().Add(patience))
+}
+
+// retire takes a connection out of use: it takes no more questions and ends with its
+// last one.
+func (t *tcp) retire(s *stream) {
+	s.retired = true
+	t.streams = slices.DeleteFunc(t.streams, func(other *stream) bool { return other == s })
+}
+
+// freeID returns a random id that is not pending on the connection.
+func (s *stream) freeID(random func() uint64) uint16 {
+	for {
+		id := uint16(random())
+		if _, taken := s.pending[id]; !taken {
+			return id
+		}
+	}
+}
