@@ -5,9 +5,11 @@ import (
 	"net/netip"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/privatelink-dns/privatelink-dns/plugin/catalog"
 	"github.com/privatelink-dns/privatelink-dns/plugin/policy"
+	"github.com/privatelink-dns/privatelink-dns/plugin/upstream"
 	"github.com/privatelink-dns/privatelink-dns/plugin/verdict"
 )
 
@@ -31,8 +33,10 @@ type config struct {
 	mustBePrivate    catalog.Suffixes[struct{}]
 	withholdServfail bool
 	unlinked         policy.Action
-	state            located[string]
-	querylog         located[string]
+	// cacheEntries is how many answers are kept.
+	cacheEntries int
+	state        located[string]
+	querylog     located[string]
 	// where is the place of the stanza, written the properties that it has.
 	where   string
 	written map[string]bool
@@ -50,6 +54,7 @@ type groupConfig struct {
 	name    string
 	where   string
 	servers []netip.AddrPort
+	budget  upstream.Budget
 }
 
 // routeConfig is one route as it was written. Exactly one of suffix, name and
@@ -62,19 +67,25 @@ type routeConfig struct {
 	// missing and outage are the groups to fall back to; empty for none.
 	missing string
 	outage  string
-	where   string
+	// stale is how long expired answers may be used; 0 for the usual.
+	stale time.Duration
+	where string
 	// label is the route's value in the metrics: what was written, or the
 	// word "rules" for the many of a rules file.
 	label string
 }
 
+// defaultCacheEntries takes about 60 MB when full.
+const defaultCacheEntries = 200_000
+
 func newConfig(corefile string) *config {
 	return &config{
-		directory: filepath.Dir(corefile),
-		groups:    map[string]*groupConfig{},
-		written:   map[string]bool{},
-		direct:    policy.DefaultDirect(),
-		private:   verdict.PrivateNetworks(),
+		directory:    filepath.Dir(corefile),
+		groups:       map[string]*groupConfig{},
+		cacheEntries: defaultCacheEntries,
+		written:      map[string]bool{},
+		direct:       policy.DefaultDirect(),
+		private:      verdict.PrivateNetworks(),
 	}
 }
 
@@ -94,7 +105,7 @@ func (c *config) summary(namespaces int) string {
 		}
 	}
 	for _, route := range c.routes[:min(len(c.routes), summaryRoutes)] {
-		ways = append(ways, strings.TrimSuffix(route.key(), ".")+" to "+route.group)
+		ways = append(ways, route.key()+" to "+route.group)
 	}
 	return fmt.Sprintf("catalog %s (%d namespaces); upstream %s; %d routes: %s",
 		strings.Join(catalogs, " "), namespaces, strings.Join(groups, " "), len(c.routes), strings.Join(ways, ", "))

@@ -3,6 +3,7 @@ package privatelink
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/miekg/dns"
 
@@ -22,6 +23,21 @@ const (
 	afterOutage fallback = "outage"
 )
 
+// flag is the fallback as it is kept with an answer.
+func (f fallback) flag() uint8 {
+	return uint8(slices.Index(keptFallbacks, f))
+}
+
+func fallbackOf(flag uint8) fallback {
+	if int(flag) >= len(keptFallbacks) {
+		return noFallback
+	}
+	return keptFallbacks[flag]
+}
+
+// keptFallbacks are written to snapshots by their index.
+var keptFallbacks = []fallback{noFallback, afterMissing, afterOutage}
+
 // outageShare is how long a route with a fallback waits for its own upstreams:
 // it leaves the fallback time within replyTime.
 const outageShare = replyTime * 5 / 8
@@ -31,7 +47,11 @@ const outageShare = replyTime * 5 / 8
 func (s *service) ask(ctx context.Context, o *outcome) {
 	own, cancel := ctx, context.CancelFunc(func() {})
 	if o.route.outage != nil {
-		own, cancel = context.WithTimeout(ctx, outageShare)
+		share := outageShare
+		if o.route.group.Down() {
+			share = patienceWhileFailing
+		}
+		own, cancel = context.WithTimeout(ctx, share)
 	}
 	answer, err := o.route.group.Exchange(own, o.query.question())
 	cancel()

@@ -2,10 +2,12 @@ package privatelink
 
 import (
 	"maps"
+	"math/rand/v2"
 	"net/netip"
 	"sync"
 	"time"
 
+	"github.com/privatelink-dns/privatelink-dns/plugin/cache"
 	"github.com/privatelink-dns/privatelink-dns/plugin/policy"
 	"github.com/privatelink-dns/privatelink-dns/plugin/upstream"
 )
@@ -23,6 +25,10 @@ type slot struct {
 	servers  map[netip.AddrPort]*sharedServer
 	starting map[*lease]func()
 	chases   *policy.ChaseMemory
+	// answers is made for the number of entries that was asked for last.
+	answers *cache.Cache
+	entries int
+	flights flights[flightKey, *outcome]
 }
 
 type sharedServer struct {
@@ -110,6 +116,21 @@ func (s *slot) releaseLocked(held *lease) {
 		}
 	}
 }
+
+// cacheOf returns the process's cache. Only another size makes it anew.
+func (s *slot) cacheOf(entries int) *cache.Cache {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	if s.answers == nil || s.entries != entries {
+		s.answers = cache.New(cache.Limits{Entries: entries, Bytes: int64(entries) * bytesPerEntry}, rand.Uint64())
+		s.entries = entries
+	}
+	return s.answers
+}
+
+// bytesPerEntry bounds a cache of long answers: a chain with an address takes
+// about 300 bytes.
+const bytesPerEntry = 1024
 
 // chaseMemory returns the process's memory of chases. The first caller's
 // restore, nil for none, may bring it over from the process before.

@@ -27,6 +27,7 @@ type collectors struct {
 	roundTrips   *prometheus.HistogramVec
 	failures     *prometheus.CounterVec
 	fallbacks    *prometheus.CounterVec
+	cached       *prometheus.CounterVec
 	uncatalogued prometheus.Counter
 	logLost      prometheus.Counter
 	lastReload   prometheus.Gauge
@@ -44,6 +45,7 @@ func newCollectors(registerer prometheus.Registerer) *collectors {
 		routed:    counter("route_queries_total", "Queries by route and upstream group.", "route", "group"),
 		failures:  counter("upstream_failures_total", "Attempts at an upstream that gave no usable answer.", "upstream", "reason"),
 		fallbacks: counter("fallbacks_total", "Answers that came from a fallback group, by what led there.", "fallback"),
+		cached:    counter("cache_queries_total", "Queries by where the answer came from.", "state"),
 		roundTrips: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Namespace: plugin.Namespace, Subsystem: pluginName, Name: "upstream_duration_seconds",
 			Help:                        "Time from a question to the upstream's answer.",
@@ -63,7 +65,7 @@ func newCollectors(registerer prometheus.Registerer) *collectors {
 			Help: "Whether the last configuration that was read is in force: 1, or 0 when it had a mistake.",
 		}),
 	}
-	registerer.MustRegister(c.queries, c.decisions, c.routed, c.failures, c.fallbacks, c.roundTrips, c.uncatalogued, c.logLost, c.lastReload)
+	registerer.MustRegister(c.queries, c.decisions, c.routed, c.failures, c.fallbacks, c.cached, c.roundTrips, c.uncatalogued, c.logLost, c.lastReload)
 	return c
 }
 
@@ -79,6 +81,7 @@ type metrics struct {
 	routed     map[*route]prometheus.Counter
 	servers    map[netip.AddrPort]*serverMetrics
 	fallbacks  map[fallback]prometheus.Counter
+	cached     map[cacheState]prometheus.Counter
 }
 
 type serverMetrics struct {
@@ -87,7 +90,7 @@ type serverMetrics struct {
 }
 
 func newMetrics(s *service, c *collectors) *metrics {
-	m := &metrics{collectors: c, routed: map[*route]prometheus.Counter{}, servers: map[netip.AddrPort]*serverMetrics{}, fallbacks: map[fallback]prometheus.Counter{}}
+	m := &metrics{collectors: c, routed: map[*route]prometheus.Counter{}, servers: map[netip.AddrPort]*serverMetrics{}, fallbacks: map[fallback]prometheus.Counter{}, cached: map[cacheState]prometheus.Counter{}}
 	for _, namespace := range s.catalog.Namespaces() {
 		m.namespaces = append(m.namespaces, namespace.Suffix)
 	}
@@ -107,6 +110,9 @@ func newMetrics(s *service, c *collectors) *metrics {
 	}
 	for _, way := range []fallback{afterMissing, afterOutage} {
 		m.fallbacks[way] = c.fallbacks.WithLabelValues(string(way))
+	}
+	for _, state := range []cacheState{fromUpstream, fromCache, fromStale, fromFailure, fromShared} {
+		m.cached[state] = c.cached.WithLabelValues(string(state))
 	}
 	for _, address := range s.lease.addresses {
 		m.servers[address] = newServerMetrics(address.String(), c)
@@ -141,6 +147,9 @@ func (m *metrics) count(o *outcome) {
 	if o.finding.Uncatalogued != "" {
 		m.collectors.uncatalogued.Inc()
 	}
+	if counter, cached := m.cached[o.cacheState]; cached {
+		counter.Inc()
+	}
 	if o.fallback != noFallback {
 		m.fallbacks[o.fallback].Inc()
 	}
@@ -163,6 +172,9 @@ func (m *metrics) query(namespace, meaning int) prometheus.Counter {
 }
 
 func (m *metrics) countUpstream(o *outcome) {
+	if !o.asked() {
+		return
+	}
 	if o.answer != nil {
 		server := m.servers[o.answer.Server]
 		observer := server.udp

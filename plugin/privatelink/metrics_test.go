@@ -32,6 +32,7 @@ func TestQueriesAreCounted(t *testing.T) {
 	ask(t, handler, "10.30.0.4", "nothing.example.", dns.TypeA)
 	ask(t, handler, "10.20.0.9", "db1.privatelink.database.windows.net.", dns.TypeA)
 	ask(t, handler, "168.63.129.16", "db1.database.windows.net.", dns.TypeA)
+	ask(t, handler, "10.30.0.4", "db1.database.windows.net.", dns.TypeA)
 	c := handler.current.Load().metrics.collectors
 	server := handler.current.Load().service.lease.addresses[0].String()
 	tests := []struct {
@@ -39,12 +40,13 @@ func TestQueriesAreCounted(t *testing.T) {
 		counter prometheus.Counter
 		want    float64
 	}{
-		{"a private answer, the probe's not", c.queries.WithLabelValues("database.windows.net", "private"), 1},
+		{"private answers, the probe's not", c.queries.WithLabelValues("database.windows.net", "private"), 2},
 		{"a rejection has no verdict", c.queries.WithLabelValues("database.windows.net", none), 1},
 		{"a failure outside the catalog", c.queries.WithLabelValues(none, none), 1},
 		{"the policy's refusal", c.decisions.WithLabelValues("direct-lookup", "refuse"), 1},
-		{"ordinary questions", c.decisions.WithLabelValues("none", "allow"), 2},
-		{"the route", c.routed.WithLabelValues(".", "azure"), 2},
+		{"ordinary questions", c.decisions.WithLabelValues("none", "allow"), 3},
+		{"the route", c.routed.WithLabelValues(".", "azure"), 3},
+		{"the cache", c.cached.WithLabelValues("hit"), 1},
 		{"the failure", c.failures.WithLabelValues(server, "rcode"), 1},
 	}
 	for _, tc := range tests {

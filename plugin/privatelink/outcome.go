@@ -3,9 +3,11 @@ package privatelink
 import (
 	"errors"
 	"strings"
+	"time"
 
 	"github.com/miekg/dns"
 
+	"github.com/privatelink-dns/privatelink-dns/plugin/cache"
 	"github.com/privatelink-dns/privatelink-dns/plugin/catalog"
 	"github.com/privatelink-dns/privatelink-dns/plugin/policy"
 	"github.com/privatelink-dns/privatelink-dns/plugin/upstream"
@@ -26,6 +28,9 @@ type outcome struct {
 	// extendedError say why, and failure holds the attempts.
 	answer  *upstream.Answer
 	finding verdict.Finding
+	// entry is the answer as it is told, cacheState where it came from.
+	entry      cache.Entry
+	cacheState cacheState
 	// group is the group that answered, fallback why it was not the route's.
 	group    *upstream.Group
 	fallback fallback
@@ -88,9 +93,29 @@ func (o *outcome) fail(err error) *outcome {
 	return o.stop(dns.RcodeServerFailure, code, err.Error())
 }
 
+// adopt takes over what a shared question brought. It is shared: nothing in it
+// may be changed.
+func (o *outcome) adopt(landed *outcome) {
+	o.answer, o.entry, o.finding = landed.answer, landed.entry, landed.finding
+	o.group, o.fallback, o.failure = landed.group, landed.fallback, landed.failure
+	o.rcode, o.extendedError = landed.rcode, landed.extendedError
+}
+
+// staleAnswer says that the answer has expired (RFC 8914: 3, and 19 for NXDOMAIN).
+func (o *outcome) staleAnswer() {
+	code := dns.ExtendedErrorCodeStaleAnswer
+	if o.entry.Kind() == cache.NXDomain {
+		code = dns.ExtendedErrorCodeStaleNXDOMAINAnswer
+	}
+	o.extendedError = &dns.EDNS0_EDE{InfoCode: code, ExtraText: "no upstream answered in time; this answer is " + o.entry.Age(o.query.arrived).Truncate(time.Second).String() + " old"}
+}
+
 // diagnose tells a person with dig in hand what is wrong with the answer of a
 // private endpoint. The answer itself stays as it is.
 func (o *outcome) diagnose() *outcome {
+	if o.extendedError != nil {
+		return o // it is stale, which matters more
+	}
 	text, faulty := diagnoses[o.finding.Verdict]
 	if o.fallback == afterMissing {
 		text, faulty = "missing: upstream UPSTREAM has ZONE but no record for this name; answered from public DNS", true
@@ -129,6 +154,10 @@ func (o *outcome) stop(rcode int, code uint16, text string) *outcome {
 	o.extendedError = &dns.EDNS0_EDE{InfoCode: code, ExtraText: text}
 	return o
 }
+
+// asked reports whether this query itself led to a question upstream: what was
+// kept, and what somebody else had asked already, is not counted again.
+func (o *outcome) asked() bool { return o.cacheState == fromUpstream }
 
 // attempts are the upstream servers that were asked in vain.
 func (o *outcome) attempts() []upstream.Attempt {

@@ -6,12 +6,15 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/coredns/caddy/caddyfile"
 	"github.com/miekg/dns"
 
 	"github.com/privatelink-dns/privatelink-dns/plugin/policy"
+	"github.com/privatelink-dns/privatelink-dns/plugin/upstream"
 )
 
 // properties are the lines a stanza may hold. Each function gets the line's
@@ -27,6 +30,7 @@ var properties = map[string]func(*config, string, []string) error{
 	"private":      parsePrivate,
 	"must-private": parseMustPrivate,
 	"unlinked":     parseUnlinked,
+	"cache":        parseCache,
 	"state":        parseState,
 	"querylog":     parseQuerylog,
 }
@@ -94,6 +98,13 @@ func parseUpstream(parsed *config, where string, arguments []string) error {
 	parsed.order = append(parsed.order, name)
 	var mistakes []error
 	for _, argument := range arguments[1:] {
+		if written, isBudget := strings.CutPrefix(argument, "budget="); isBudget {
+			var err error
+			if group.budget, err = parseBudget(written); err != nil {
+				mistakes = append(mistakes, fmt.Errorf("%s: upstream group %q: %w", where, name, err))
+			}
+			continue
+		}
 		address, err := parseAddress(argument)
 		switch {
 		case err != nil:
@@ -104,10 +115,27 @@ func parseUpstream(parsed *config, where string, arguments []string) error {
 			group.servers = append(group.servers, address)
 		}
 	}
-	if len(arguments) == 1 {
+	if len(group.servers) == 0 && len(mistakes) == 0 {
 		mistakes = append(mistakes, fmt.Errorf("%s: upstream group %q: found no server, expected at least one address", where, name))
 	}
 	return errors.Join(mistakes...)
+}
+
+// parseBudget reads a preset, or queries a second and outstanding queries.
+func parseBudget(written string) (upstream.Budget, error) {
+	switch written {
+	case "azure":
+		return upstream.Azure(), nil
+	case "resolver":
+		return upstream.Resolver(), nil
+	}
+	perSecond, outstanding, _ := strings.Cut(written, "/")
+	rate, rateErr := strconv.Atoi(perSecond)
+	slots, slotsErr := strconv.Atoi(outstanding)
+	if rateErr != nil || slotsErr != nil || rate < 1 || slots < 1 {
+		return upstream.Budget{}, fmt.Errorf("found budget=%s, expected azure, resolver, or queries a second and outstanding queries such as 500/100", written)
+	}
+	return upstream.Budget{PerSecond: rate, Outstanding: slots}, nil
 }
 
 // parseAddress reads the address of a name server: an IP address, with a port
@@ -160,16 +188,31 @@ func parseRoute(parsed *config, where string, arguments []string) error {
 // setOption reads what is to be done when the route's group has no answer.
 func (r *routeConfig) setOption(option string) error {
 	key, value, _ := strings.Cut(option, "=")
+	if key == "stale" {
+		return r.setStale(option, value)
+	}
 	target, known := map[string]*string{"missing": &r.missing, "outage": &r.outage}[key]
 	switch {
 	case !known:
-		return fmt.Errorf("found %q, expected missing=GROUP or outage=GROUP", option)
+		return fmt.Errorf("found %q, expected missing=GROUP, outage=GROUP or stale=DURATION", option)
 	case value == "":
 		return fmt.Errorf("found %q without a group, expected for example %s=public", option, key)
 	}
 	*target = value
 	return nil
 }
+
+func (r *routeConfig) setStale(option, value string) error {
+	duration, err := time.ParseDuration(value)
+	if err != nil || duration < time.Second || duration > maxStale {
+		return fmt.Errorf("found %q, expected a duration between 1s and %s", option, maxStale)
+	}
+	r.stale = duration
+	return nil
+}
+
+// maxStale is a week: an older answer is no answer.
+const maxStale = 7 * 24 * time.Hour
 
 // addRoute checks and keeps a route of the Corefile or of a rules file.
 func (c *config) addRoute(route routeConfig) error {
@@ -320,6 +363,15 @@ func parseUnlinked(parsed *config, where string, arguments []string) error {
 		return fmt.Errorf("%s: found unlinked %s, expected one of serve, audit, withhold", where, strings.Join(arguments, " "))
 	}
 	parsed.unlinked = action
+	return nil
+}
+
+func parseCache(parsed *config, where string, arguments []string) error {
+	entries, err := strconv.Atoi(arguments[0])
+	if err != nil || len(arguments) != 1 || entries < 1 {
+		return fmt.Errorf("%s: found cache %s, expected the number of answers to keep, such as %d", where, strings.Join(arguments, " "), defaultCacheEntries)
+	}
+	parsed.cacheEntries = entries
 	return nil
 }
 

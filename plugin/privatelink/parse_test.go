@@ -22,7 +22,7 @@ func TestParseReportsMistakes(t *testing.T) {
 		name, body string
 		want       []string
 	}{
-		{"unknown property", valid + "upstraem azure 10.0.0.4", []string{`Corefile:4: found property "upstraem", expected one of catalog, clients`}},
+		{"unknown property", valid + "upstraem azure 10.0.0.4", []string{`Corefile:4: found property "upstraem", expected one of cache, catalog, clients`}},
 		{"no argument", valid + "catalog", []string{"Corefile:4: found catalog without an argument"}},
 		{"unknown group", "upstream azure 168.63.129.16\nroute corp.example corp", []string{`Corefile:3: found upstream group "corp", expected one of azure`}},
 		{"two routes for one suffix", valid + "route . azure", []string{"Corefile:4: found a second route for ., expected one; the first is at", "Corefile:3"}},

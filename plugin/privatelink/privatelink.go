@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/coredns/coredns/core/dnsserver"
 	"github.com/miekg/dns"
 
 	"github.com/privatelink-dns/privatelink-dns/plugin/querylog"
@@ -41,14 +42,20 @@ func (h *Handler) Name() string { return pluginName }
 // for upstreams: a load balancer would take every instance out at once.
 func (h *Handler) Ready() bool { return true }
 
-// ServeDNS answers a request. It always writes a reply itself.
+// ServeDNS answers a request. It writes every reply
+// itself, save for one that it cannot compose.
 func (h *Handler) ServeDNS(ctx context.Context, w dns.ResponseWriter, request *dns.Msg) (int, error) {
 	c := h.current.Load()
-	q := readQuery(w, request, time.Now())
+	view, _ := ctx.Value(dnsserver.ViewKey{}).(string)
+	q := readQuery(w, request, view, time.Now())
 	o := c.service.resolve(ctx, q)
-	c.service.remember(o, time.Now())
-	reply := o.compose(request)
-	err := w.WriteMsg(reply)
+	now := time.Now()
+	c.service.remember(o, now)
+	reply, err := o.compose(request, now)
+	if err != nil {
+		return dns.RcodeServerFailure, err
+	}
+	err = w.WriteMsg(reply)
 	if q.client.Addr() != azureDNS {
 		c.metrics.count(o)
 		h.record(o, time.Now())

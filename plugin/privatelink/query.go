@@ -1,18 +1,24 @@
 package privatelink
 
 import (
+	"errors"
 	"net"
 	"net/netip"
 	"time"
 
 	"github.com/miekg/dns"
 
+	"github.com/privatelink-dns/privatelink-dns/plugin/cache"
 	"github.com/privatelink-dns/privatelink-dns/plugin/upstream"
+	"github.com/privatelink-dns/privatelink-dns/plugin/wire"
 )
 
 // query is a question with its circumstances. It is a value: nothing in it is
 // shared with the packet it came in.
 type query struct {
+	// asked is the question on the wire, with all that the reply depends on.
+	asked *wire.Query
+	key   cache.Key
 	// name is lower case and fully qualified.
 	name          string
 	qtype, qclass uint16
@@ -27,10 +33,16 @@ type query struct {
 	arrived   time.Time
 }
 
-// readQuery reads a request that has exactly one question.
-func readQuery(w dns.ResponseWriter, request *dns.Msg, now time.Time) query {
+// readQuery reads a request that has exactly one question. View is the name of
+// CoreDNS's view, empty for none.
+func readQuery(w dns.ResponseWriter, request *dns.Msg, view string, now time.Time) query {
 	question := request.Question[0]
+	asked := new(wire.Query)
+	err := wire.QueryOf(request, w.RemoteAddr().Network() == "tcp", asked)
 	q := query{
+		asked:         asked,
+		key:           cache.KeyOf(asked, view),
+		malformed:     err != nil && !errors.Is(err, wire.ErrUnusual) && !errors.Is(err, wire.ErrOpcode),
 		name:          dns.CanonicalName(question.Name),
 		qtype:         question.Qtype,
 		qclass:        question.Qclass,
@@ -43,18 +55,7 @@ func readQuery(w dns.ResponseWriter, request *dns.Msg, now time.Time) query {
 	if options := request.IsEdns0(); options != nil {
 		q.dnssecOK = options.Do()
 	}
-	q.malformed = countOptions(request.Extra) > 1
 	return q
-}
-
-func countOptions(records []dns.RR) int {
-	count := 0
-	for _, record := range records {
-		if record.Header().Rrtype == dns.TypeOPT {
-			count++
-		}
-	}
-	return count
 }
 
 func addrPort(address net.Addr) netip.AddrPort {

@@ -49,15 +49,18 @@ func (o *outcome) recordUpstream(record *querylog.Record) {
 	if o.group != nil {
 		record.Group = o.group.Name
 	}
+	record.Cache = string(o.cacheState)
 	if o.failure != nil {
 		record.Error = o.failure.Error()
 	}
 	if o.answer == nil {
 		return
 	}
-	record.Upstream = o.answer.Server.String()
-	record.UpstreamTransport = string(o.answer.Transport)
-	record.UpstreamSeconds = o.answer.RTT.Seconds()
+	if o.cacheState == fromUpstream || o.cacheState == fromShared {
+		record.Upstream = o.answer.Server.String()
+		record.UpstreamTransport = string(o.answer.Transport)
+		record.UpstreamSeconds = o.answer.RTT.Seconds()
+	}
 	record.Verdict = o.finding.Verdict.String()
 	record.Answers = o.finding.Chain.Addresses
 	record.UncataloguedPrivatelink = o.finding.Uncatalogued

@@ -1,7 +1,12 @@
 package privatelink
 
 import (
+	"fmt"
+	"time"
+
 	"github.com/miekg/dns"
+
+	"github.com/privatelink-dns/privatelink-dns/plugin/wire"
 )
 
 const (
@@ -17,42 +22,51 @@ const (
 	advertisedSize = 1232
 )
 
-// compose makes the reply to a request. The answer's records move into it.
-func (o *outcome) compose(request *dns.Msg) *dns.Msg {
+// compose makes the reply to a request: what is kept in wire form, told to this
+// client.
+func (o *outcome) compose(request *dns.Msg, now time.Time) (*dns.Msg, error) {
+	if o.answer != nil && !o.withheld {
+		return o.present(now)
+	}
 	reply := new(dns.Msg)
 	reply.SetReply(request)
 	reply.RecursionAvailable = true
 	reply.Compress = true
-	switch {
-	case o.answer != nil && !o.withheld:
-		o.fill(reply, request)
-	case o.rcode == dns.RcodeNameError:
-		reply.Rcode = o.rcode
+	reply.Rcode = o.rcode
+	switch o.rcode {
+	case dns.RcodeNameError:
 		reply.Ns = []dns.RR{ownSOA(o.match.ZoneName(o.query.name), rejectionTTL)}
-	case o.rcode == dns.RcodeSuccess:
+	case dns.RcodeSuccess:
 		reply.Ns = []dns.RR{ownSOA(o.query.name, withheldTTL)}
-	default:
-		reply.Rcode = o.rcode
 	}
 	o.addOptions(reply, request)
-	return reply
+	return reply, nil
 }
 
-// fill puts the upstream's records into the reply, with the client's own
-// spelling of the name it asked for.
-func (o *outcome) fill(reply, request *dns.Msg) {
-	answer := o.answer.Msg
-	reply.Rcode = answer.Rcode
-	reply.AuthenticatedData = answer.AuthenticatedData && (request.AuthenticatedData || o.query.dnssecOK)
-	reply.Answer, reply.Ns, reply.Extra = answer.Answer, answer.Ns, answer.Extra
-	spelling := request.Question[0].Name
-	for _, section := range [][]dns.RR{reply.Answer, reply.Ns} {
-		for _, record := range section {
-			if header := record.Header(); dns.CanonicalName(header.Name) == o.query.name {
-				header.Name = spelling
-			}
-		}
+// present tells the answer to the client. CoreDNS's writer wants a message, for
+// the plugins that look at it; our own loops can send the bytes.
+func (o *outcome) present(now time.Time) (*dns.Msg, error) {
+	presentation := wire.Presentation{Age: o.entry.Age(now)}
+	if o.cacheState == fromStale {
+		presentation.StaleTTL = staleTTL
 	}
+	if o.extendedError != nil {
+		presentation.Error = wire.ExtendedError{Present: true, Code: o.extendedError.InfoCode, Text: o.extendedError.ExtraText}
+	}
+	reply := new(dns.Msg)
+	if err := reply.Unpack(wire.AppendReply(nil, o.entry.Message(), o.query.asked, presentation)); err != nil {
+		return nil, fmt.Errorf("composing the reply: %w", err)
+	}
+	reply.Compress = true
+	return reply, nil
+}
+
+// told is the TTL that a kept record is told with.
+func (o *outcome) told(ttl time.Duration, now time.Time) time.Duration {
+	if o.cacheState == fromStale {
+		return min(ttl, staleTTL*time.Second)
+	}
+	return max(ttl-o.entry.Age(now), 0)
 }
 
 // addOptions answers EDNS with EDNS (RFC 6891, section 6.1.1), and carries the

@@ -33,7 +33,7 @@ func (s *service) resolve(ctx context.Context, q query) *outcome {
 
 	ctx, cancel := context.WithTimeout(ctx, replyTime)
 	defer cancel()
-	s.ask(ctx, o)
+	s.answer(ctx, o)
 
 	// May the answer be seen?
 	return s.judge(o)

@@ -2,9 +2,12 @@ package privatelink
 
 import (
 	"fmt"
+	"time"
 
+	"github.com/cespare/xxhash/v2"
 	"github.com/miekg/dns"
 
+	"github.com/privatelink-dns/privatelink-dns/plugin/cache"
 	"github.com/privatelink-dns/privatelink-dns/plugin/catalog"
 	"github.com/privatelink-dns/privatelink-dns/plugin/upstream"
 )
@@ -17,6 +20,33 @@ type route struct {
 	// missing and outage are the groups to fall back to; nil for none.
 	missing *upstream.Group
 	outage  *upstream.Group
+	// stale is how long an expired answer may be used; 0 for the usual.
+	stale time.Duration
+	// id is the same for routes that ask the same servers, in this process and
+	// the next: an answer of another id is not this route's.
+	id uint32
+}
+
+// owns reports whether a kept answer, if there is one, came by this route.
+func (r *route) owns(entry cache.Entry) bool {
+	return !entry.Exists() || entry.Meta().Group == r.id
+}
+
+// identify makes a route's id of what it asks.
+func (r *route) identify() {
+	var digest xxhash.Digest
+	digest.Reset()
+	for _, group := range []*upstream.Group{r.group, r.missing, r.outage} {
+		_, _ = digest.WriteString("|")
+		if group == nil {
+			continue
+		}
+		_, _ = digest.WriteString(group.Name)
+		for _, server := range group.Servers {
+			_, _ = digest.WriteString(" " + server.Addr().String())
+		}
+	}
+	r.id = uint32(digest.Sum64())
 }
 
 // routes find the route of a name. They are read only once built.
@@ -34,7 +64,7 @@ type routes struct {
 func newRoutes(configured []routeConfig, groups map[string]*upstream.Group) (*routes, error) {
 	built := &routes{}
 	for _, written := range configured {
-		way := built.share(route{label: written.label, group: groups[written.group], missing: groups[written.missing], outage: groups[written.outage]})
+		way := built.share(route{label: written.label, group: groups[written.group], missing: groups[written.missing], outage: groups[written.outage], stale: written.stale})
 		var err error
 		switch {
 		case written.catalog:
@@ -57,10 +87,12 @@ func newRoutes(configured []routeConfig, groups map[string]*upstream.Group) (*ro
 // file cost no more than their names.
 func (r *routes) share(wanted route) *route {
 	for _, way := range r.all {
+		wanted.id = way.id
 		if *way == wanted {
 			return way
 		}
 	}
+	wanted.identify()
 	r.all = append(r.all, &wanted)
 	return &wanted
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/privatelink-dns/privatelink-dns/plugin/cache"
 	"github.com/privatelink-dns/privatelink-dns/plugin/catalog"
 	"github.com/privatelink-dns/privatelink-dns/plugin/policy"
 	"github.com/privatelink-dns/privatelink-dns/plugin/upstream"
@@ -22,6 +23,9 @@ type service struct {
 	routes  *routes
 	private verdict.Networks
 	lease   *lease
+	// cache and flights are the process's.
+	cache   *cache.Cache
+	flights *flights[flightKey, *outcome]
 	// withholdServfail answers SERVFAIL in place of NODATA where an answer is withheld.
 	withholdServfail bool
 }
@@ -35,10 +39,17 @@ func build(c *config, shared *slot) (*service, error) {
 		return nil, err
 	}
 	var addresses []netip.AddrPort
+	budgets := map[netip.AddrPort]upstream.Budget{}
 	for _, group := range c.groups {
-		addresses = append(addresses, group.servers...)
+		for _, server := range group.servers {
+			addresses = append(addresses, server)
+			budgets[server] = group.budget
+		}
 	}
 	held, servers := shared.acquire(addresses)
+	for address, budget := range budgets {
+		servers[address].SetBudget(budget)
+	}
 	groups := make(map[string]*upstream.Group, len(c.groups))
 	for name, written := range c.groups {
 		group := &upstream.Group{Name: name}
@@ -61,6 +72,8 @@ func build(c *config, shared *slot) (*service, error) {
 		routes:           ways,
 		private:          c.private,
 		lease:            held,
+		cache:            shared.cacheOf(c.cacheEntries),
+		flights:          &shared.flights,
 		withholdServfail: c.withholdServfail,
 	}, nil
 }
@@ -107,7 +120,7 @@ func (s *service) remember(o *outcome, now time.Time) {
 	}
 	for _, link := range o.finding.Chain.Links {
 		if s.catalog.Match(link.Target).Zone != nil {
-			s.policy.Chains.Remember(o.query.client.Addr(), link.Target, link.TTL, now)
+			s.policy.Chains.Remember(o.query.client.Addr(), link.Target, o.told(link.TTL, now), now)
 		}
 	}
 }

@@ -54,6 +54,9 @@ type Record struct {
 	PolicyRule   string `json:"policy_rule"`
 	PolicyAction string `json:"policy_action"`
 
+	// Cache is where the answer came from: hit, stale, miss, shared (with others
+	// who asked at the same time), failed (a failure a moment ago).
+	Cache string `json:"cache,omitempty"`
 	// Route is the route taken, Group the upstream group it names, Upstream the
 	// server that answered and UpstreamSeconds its round trip.
 	Route             string  `json:"route,omitempty"`

@@ -1,0 +1,187 @@
+package privatelink
+
+import (
+	"net/netip"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"github.com/privatelink-dns/privatelink-dns/plugin/cache"
+	"github.com/privatelink-dns/privatelink-dns/plugin/wire"
+)
+
+// start is when a story begins: its later times are passed in, not waited for.
+var start = time.Now()
+
+// changing is an upstream whose answer for db1 can be changed, and that counts
+// its questions.
+type changing struct {
+	address string
+	asked   atomic.Int32
+	reply   atomic.Pointer[func(*dns.Msg)]
+}
+
+func newChanging(t *testing.T, reply func(*dns.Msg)) *changing {
+	t.Helper()
+	c := &changing{}
+	c.reply.Store(&reply)
+	c.address = serve(t, func(w dns.ResponseWriter, request *dns.Msg) {
+		c.asked.Add(1)
+		message := new(dns.Msg)
+		message.SetReply(request)
+		(*c.reply.Load())(message)
+		_ = w.WriteMsg(message)
+	})
+	return c
+}
+
+func (c *changing) answerWith(reply func(*dns.Msg)) { c.reply.Store(&reply) }
+
+func servfail(reply *dns.Msg) { reply.Rcode = dns.RcodeServerFailure }
+
+// askAt asks as if it were so much later than the start.
+func askAt(t *testing.T, handler *Handler, name string, later time.Duration) (*outcome, *dns.Msg) {
+	t.Helper()
+	now := start.Add(later)
+	request := new(dns.Msg)
+	request.SetQuestion(name, dns.TypeA)
+	request.SetEdns0(1232, false)
+	asked := new(wire.Query)
+	if err := wire.QueryOf(request, false, asked); err != nil {
+		t.Fatal(err)
+	}
+	o := handler.current.Load().service.resolve(t.Context(), query{
+		asked: asked, key: cache.KeyOf(asked, ""), name: name, qtype: dns.TypeA, qclass: dns.ClassINET,
+		client: netip.MustParseAddrPort("10.30.0.4:5353"), arrived: now,
+	})
+	reply, err := o.compose(request, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return o, reply
+}
+
+func TestAnswerIsKeptForItsTTLAndUsedStale(t *testing.T) {
+	const name = "db1.database.windows.net."
+	upstream := newChanging(t, sql[name+" A"])
+	handler := newHandler(t, upstream.address, "", longAgo)
+	steps := []struct {
+		name      string
+		before    func()
+		later     time.Duration
+		wantState cacheState
+		wantAsked int32
+		wantTTL   uint32
+		wantEDE   uint16
+	}{
+		{"the first time", nil, 0, fromUpstream, 1, 0, 0},
+		{"from the cache, aged", nil, 4 * time.Second, fromCache, 1, 6, 0},
+		{"stale while the upstream fails", func() { upstream.answerWith(servfail) }, 11 * time.Second, fromStale, 2, 10, 3},
+		{"stale at once, the failure is remembered", nil, 12 * time.Second, fromStale, 2, 10, 3},
+		{"asked again after the hold", nil, 60 * time.Second, fromStale, 3, 10, 3},
+		{"fresh again", func() { upstream.answerWith(sql[name+" A"]) }, 120 * time.Second, fromUpstream, 4, 0, 0},
+	}
+	for _, step := range steps {
+		if step.before != nil {
+			step.before()
+		}
+		o, reply := askAt(t, handler, name, step.later)
+		code, _ := extendedError(reply)
+		if o.cacheState != step.wantState || upstream.asked.Load() != step.wantAsked || code != step.wantEDE {
+			t.Errorf("%s: state %q, asked %d, EDE %d; want %q, %d, %d", step.name, o.cacheState, upstream.asked.Load(), code, step.wantState, step.wantAsked, step.wantEDE)
+		}
+		if got := lastAddress(reply); got != "10.0.2.4" {
+			t.Fatalf("%s: address %q, want 10.0.2.4", step.name, got)
+		}
+		// What comes from upstream is stored at the real time, a moment after the start.
+		if ttl := reply.Answer[1].Header().Ttl; step.wantState != fromUpstream && ttl != step.wantTTL && ttl != step.wantTTL+1 {
+			t.Errorf("%s: TTL %d, want %d", step.name, ttl, step.wantTTL)
+		}
+	}
+}
+
+func TestStaleEndsAfterAnHourForPrivateAnswers(t *testing.T) {
+	const name = "db1.database.windows.net."
+	upstream := newChanging(t, sql[name+" A"])
+	handler := newHandler(t, upstream.address, "", longAgo)
+	askAt(t, handler, name, 0)
+	upstream.answerWith(servfail)
+	if _, reply := askAt(t, handler, name, time.Hour); lastAddress(reply) != "10.0.2.4" {
+		t.Errorf("within the hour: %v, want the stale address", reply)
+	}
+	if _, reply := askAt(t, handler, name, 2*time.Hour); reply.Rcode != dns.RcodeServerFailure {
+		t.Errorf("after the hour: %s, want SERVFAIL", dns.RcodeToString[reply.Rcode])
+	}
+}
+
+func TestFailureIsRememberedForSeconds(t *testing.T) {
+	upstream := newChanging(t, servfail)
+	handler := newHandler(t, upstream.address, "", longAgo)
+	askAt(t, handler, "db1.database.windows.net.", 0)
+	asked := upstream.asked.Load()
+	o, reply := askAt(t, handler, "db1.database.windows.net.", 2*time.Second)
+	if code, _ := extendedError(reply); o.cacheState != fromFailure || code != 13 || upstream.asked.Load() != asked {
+		t.Errorf("state %q, EDE %d, asked %d times more; want %q, 13, none", o.cacheState, code, upstream.asked.Load()-asked, fromFailure)
+	}
+	upstream.answerWith(sql["db1.database.windows.net. A"])
+	if _, reply := askAt(t, handler, "db1.database.windows.net.", 40*time.Second); lastAddress(reply) != "10.0.2.4" {
+		t.Errorf("after that: %v, want the answer", reply)
+	}
+}
+
+func TestNXDomainEndsTheOldAnswer(t *testing.T) {
+	const name = "db1.database.windows.net."
+	upstream := newChanging(t, sql[name+" A"])
+	handler := newHandler(t, upstream.address, "", longAgo)
+	askAt(t, handler, name, 0)
+	upstream.answerWith(func(reply *dns.Msg) {
+		reply.Rcode = dns.RcodeNameError
+		reply.Ns = []dns.RR{ownSOA("database.windows.net.", 10)}
+	})
+	askAt(t, handler, name, 20*time.Second)
+	upstream.answerWith(servfail)
+	if _, reply := askAt(t, handler, name, 60*time.Second); lastAddress(reply) != "" {
+		t.Errorf("after an NXDOMAIN: %v, want no old address", reply)
+	}
+}
+
+func TestMissingIsKeptWithItsChain(t *testing.T) {
+	const name = "partner1.database.windows.net."
+	upstream := newChanging(t, func(reply *dns.Msg) {
+		records(name + " 60 IN CNAME partner1.privatelink.database.windows.net.")(reply)
+		reply.Rcode = dns.RcodeNameError
+		reply.Ns = []dns.RR{ownSOA("privatelink.database.windows.net.", 10)}
+	})
+	handler := newHandler(t, upstream.address, "", longAgo)
+	askAt(t, handler, name, 0)
+	o, reply := askAt(t, handler, name, 5*time.Second)
+	if o.cacheState != fromCache || reply.Rcode != dns.RcodeNameError || len(reply.Answer) != 1 || upstream.asked.Load() != 1 {
+		t.Errorf("state %q, %s with %d records, asked %d; want %q, NXDOMAIN with its CNAME, once", o.cacheState, dns.RcodeToString[reply.Rcode], len(reply.Answer), upstream.asked.Load(), fromCache)
+	}
+}
+
+func TestAnswerOfAnotherRouteIsNotUsed(t *testing.T) {
+	const name = "db1.database.windows.net."
+	upstream := newChanging(t, sql[name+" A"])
+	handler := newHandler(t, upstream.address, "", longAgo)
+	askAt(t, handler, name, 0)
+	handler.current.Load().service.routes.rest.id++ // as after a reload that names other servers
+	if o, _ := askAt(t, handler, name, time.Second); o.cacheState != fromUpstream {
+		t.Errorf("state %q after the route changed, want %q", o.cacheState, fromUpstream)
+	}
+}
+
+func TestRecordsNobodyAskedForAreNotHandedOn(t *testing.T) {
+	const name = "db1.database.windows.net."
+	upstream := newChanging(t, records(
+		name+" 60 IN CNAME db1.privatelink.database.windows.net.",
+		name+" 60 IN A 203.0.113.99",
+		"db1.privatelink.database.windows.net. 10 IN A 10.0.2.4",
+		"www.example.org. 60 IN A 203.0.113.98"))
+	_, reply := askAt(t, newHandler(t, upstream.address, "", longAgo), name, 0)
+	if got, want := summary(reply.Answer), name+" CNAME db1.privatelink.database.windows.net. | db1.privatelink.database.windows.net. A 10.0.2.4"; got != want {
+		t.Errorf("answer = %s, want %s", got, want)
+	}
+}

@@ -1,0 +1,65 @@
+package privatelink
+
+import (
+	"context"
+	"fmt"
+	"sync"
+)
+
+// flights shares one upstream question among all who ask it at the same time.
+// It is safe for concurrent use; the zero value is ready.
+type flights[K comparable, V any] struct {
+	mutex   sync.Mutex
+	pending map[K]*flight[V]
+}
+
+// flight is one question on its way.
+type flight[V any] struct {
+	landed chan struct{}
+	value  V
+	err    error
+}
+
+// join returns the flight of a key: the one that is on its way, or a new one
+// that runs ask in a goroutine of its own. Ask must bound itself: no waiter
+// can cancel it, for others may wait too. Shared reports that somebody else
+// had asked already.
+func (f *flights[K, V]) join(key K, ask func() (V, error)) (joined *flight[V], shared bool) {
+	f.mutex.Lock()
+	defer f.mutex.Unlock()
+	if pending, exists := f.pending[key]; exists {
+		return pending, true
+	}
+	if f.pending == nil {
+		f.pending = map[K]*flight[V]{}
+	}
+	started := &flight[V]{landed: make(chan struct{})}
+	f.pending[key] = started
+	go f.run(key, started, ask)
+	return started, false
+}
+
+func (f *flights[K, V]) run(key K, started *flight[V], ask func() (V, error)) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			started.err = fmt.Errorf("panic while asking upstream: %v", cause)
+		}
+		f.mutex.Lock()
+		delete(f.pending, key)
+		f.mutex.Unlock()
+		close(started.landed)
+	}()
+	started.value, started.err = ask()
+}
+
+// wait returns what the flight brought, or the context's error when its time
+// is up first; the flight goes on.
+func (f *flight[V]) wait(ctx context.Context) (V, error) {
+	select {
+	case <-f.landed:
+		return f.value, f.err
+	case <-ctx.Done():
+		var nothing V
+		return nothing, ctx.Err()
+	}
+}
