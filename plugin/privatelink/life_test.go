@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"github.com/privatelink-dns/privatelink-dns/plugin/cache"
 	"github.com/privatelink-dns/privatelink-dns/plugin/policy"
 )
 
@@ -119,6 +120,41 @@ func TestChasesSurviveARestart(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(state, chasesFile)); err == nil {
 		t.Error("the snapshot is still there: after a crash it would be believed")
+	}
+}
+
+func TestAnswersSurviveARestartWithoutUpstream(t *testing.T) {
+	state := t.TempDir()
+	first := newRunning(t, "clients: []\n", "state "+state)
+	if err := first.start(); err != nil {
+		t.Fatal(err)
+	}
+	ask(t, first.handler, "10.30.0.4", "db1.database.windows.net.", dns.TypeA)
+	for _, end := range []func() error{first.stop, first.save} {
+		if err := end(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	second := newRunning(t, "clients: []\n", "state "+state)
+	second.restoreAnswers(second.handler.current.Load().service.cache)
+	second.shared.release(second.handler.current.Load().service.lease) // its servers answer no more
+	// The route is the first one's: its upstream has another port.
+	second.handler.current.Load().service.routes.rest.id = first.handler.current.Load().service.routes.rest.id
+	_, reply := askAt(t, second.handler, "db1.database.windows.net.", 30*time.Second)
+	if code, _ := extendedError(reply); lastAddress(reply) != "10.0.2.4" || code != 3 {
+		t.Errorf("after the restart %v, want the kept address with EDE 3", reply)
+	}
+}
+
+func TestDamagedAnswersAreIgnored(t *testing.T) {
+	state := t.TempDir()
+	writeFile(t, filepath.Join(state, answersFile), "not a snapshot")
+	answers := cache.New(cache.Limits{Entries: 10}, 1)
+	if count, err := restoreAnswers(state, answers, time.Now()); count != 0 || err == nil || answers.Len() != 0 {
+		t.Errorf("restoreAnswers = %d, %v with %d entries; want nothing and an error", count, err, answers.Len())
+	}
+	if count, err := restoreAnswers(t.TempDir(), answers, time.Now()); count != 0 || err != nil {
+		t.Errorf("restoreAnswers of nothing = %d, %v; want neither", count, err)
 	}
 }
 

@@ -1,6 +1,7 @@
 package privatelink
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -15,6 +16,7 @@ import (
 	clog "github.com/coredns/coredns/plugin/pkg/log"
 	"github.com/miekg/dns"
 
+	"github.com/privatelink-dns/privatelink-dns/plugin/cache"
 	"github.com/privatelink-dns/privatelink-dns/plugin/policy"
 	"github.com/privatelink-dns/privatelink-dns/plugin/querylog"
 )
@@ -84,6 +86,7 @@ func (r *running) start() error {
 	}
 	current := r.handler.current.Load()
 	current.service.policy.Chains = r.shared.chaseMemory(r.restore, rand.Uint64(), time.Now())
+	r.restoreAnswers(current.service.cache)
 	current.metrics.reloaded(true)
 	if r.config.querylog.value != "" {
 		sink, err := openSink(r.config)
@@ -127,6 +130,21 @@ func (r *running) restore(now time.Time) *policy.ChaseMemory {
 	return memory
 }
 
+// restoreAnswers fills the cache of a process that has just started. After a
+// reload the cache is there already, and newer than any file.
+func (r *running) restoreAnswers(answers *cache.Cache) {
+	if r.config.state.value == "" || answers.Len() > 0 {
+		return
+	}
+	count, err := restoreAnswers(r.config.path(r.config.state.value), answers, time.Now())
+	if err != nil {
+		r.log.Warningf("starting without them: %s", err)
+	}
+	if count > 0 {
+		r.log.Infof("%d kept answers are there again", count)
+	}
+}
+
 func (r *running) beginReload() error {
 	r.shared.commit()
 	return nil
@@ -158,7 +176,11 @@ func (r *running) save() error {
 	if r.config.state.value == "" {
 		return nil
 	}
-	return saveChases(r.config.path(r.config.state.value), r.handler.current.Load().service.policy.Chains, time.Now())
+	directory, current := r.config.path(r.config.state.value), r.handler.current.Load().service
+	return errors.Join(
+		saveChases(directory, current.policy.Chains, time.Now()),
+		saveAnswers(directory, current.cache, time.Now()),
+	)
 }
 
 // openSink opens what the configuration calls the query log.

@@ -28,18 +28,32 @@ func stampsOf(paths []string) map[string]fileStamp {
 	return stamps
 }
 
-// watch reloads the stanza when one of its files has changed, until stop is
-// closed.
+// watch reloads the stanza when one of its files has changed, and saves what is
+// kept now and then, until stop is closed.
 func (r *running) watch(stop <-chan struct{}) {
 	ticker := time.NewTicker(watchInterval)
 	defer ticker.Stop()
+	saves := time.NewTicker(saveInterval)
+	defer saves.Stop()
 	for {
 		select {
 		case <-stop:
 			return
 		case <-ticker.C:
 			r.reloadChangedFiles()
+		case <-saves.C:
+			r.saveAnswers()
 		}
+	}
+}
+
+// saveAnswers is for the day on which nobody says goodbye.
+func (r *running) saveAnswers() {
+	if r.config.state.value == "" {
+		return
+	}
+	if err := saveAnswers(r.config.path(r.config.state.value), r.handler.current.Load().service.cache, time.Now()); err != nil {
+		r.log.Warningf("trying again in %s: %s", saveInterval, err)
 	}
 }
 
