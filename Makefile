@@ -40,6 +40,16 @@ lint: ## formatting, vet, and the gates on length, complexity, imports and docum
 bench: ## the benchmarks beside the code
 	$(GO) test -run '^$$' -bench . -benchmem ./plugin/...
 
+.PHONY: bench-memory
+bench-memory: ## resident bytes of a kept answer, with a million of them
+	$(GO) run ./test/memory
+
+.PHONY: prove
+prove: tools build ## the long proofs in full: budget, storm, outage, leaks, memory; figures as JSON in figures/
+	mkdir -p figures
+	PROVE=full PROVE_FIGURES=$(CURDIR)/figures $(GO) test -count=1 -v -timeout 40m ./test/prove
+	$(GO) run ./test/memory
+
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (30s)
 	@test/fuzz.sh $(or $(FUZZTIME),30s)

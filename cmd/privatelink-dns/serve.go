@@ -5,6 +5,7 @@ import (
 	"log"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/coredns/caddy"
@@ -39,6 +40,11 @@ func newServeCommand() *cobra.Command {
 // server by CoreDNS's default Corefile.
 func serve(corefile string) error {
 	log.SetFlags(log.LstdFlags | log.Lmicroseconds)
+	if os.Getenv("GOGC") == "" {
+		// The cache is most of the memory and makes little garbage: a million kept
+		// chains take 370 bytes each so, and 570 with Go's default of 100.
+		debug.SetGCPercent(25)
+	}
 	caddy.Quiet = true
 	dnsserver.Quiet = true
 	caddy.AppName = "privatelink-dns"

@@ -161,7 +161,7 @@ func (s *service) askUpstream(ctx context.Context, q query, match catalog.Match,
 		reply = landed.answer.Msg
 	}
 	meta := cache.Meta{Verdict: uint8(landed.finding.Verdict), Group: way.id, Flags: landed.fallback.flag()}
-	entry, err := cache.Make(&q.key, reply, meta, s.lifetimes(landed), time.Now())
+	entry, err := cache.Make(&q.key, reply, meta, s.lifetimes(landed), s.now())
 	if err != nil {
 		landed.answer, landed.finding = nil, verdict.Finding{}
 		return landed.fail(fmt.Errorf("group %q: %w", way.group.Name, err))

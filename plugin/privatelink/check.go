@@ -70,7 +70,7 @@ func (c *config) checkOwnAddresses(hosts []string, port string, interfaces []net
 	for _, name := range c.order {
 		group := c.groups[name]
 		for _, server := range group.servers {
-			if server.Port() == uint16(listening) && listensOn(hosts, server.Addr(), interfaces) {
+			if server.address.Port() == uint16(listening) && listensOn(hosts, server.address.Addr(), interfaces) {
 				mistakes = append(mistakes, fmt.Errorf("%s: upstream group %q: found %s, which is this server itself, expected another server", group.where, name, server))
 			}
 		}

@@ -53,8 +53,25 @@ type located[T any] struct {
 type groupConfig struct {
 	name    string
 	where   string
-	servers []netip.AddrPort
+	servers []endpoint
 	budget  upstream.Budget
+}
+
+// endpoint is one server and how it is asked. It can be compared.
+type endpoint struct {
+	address netip.AddrPort
+	// transport is empty for UDP and TCP; name and path are those of TLS and HTTPS.
+	transport upstream.Transport
+	name      string
+	path      string
+}
+
+// String returns the endpoint as the configuration writes it, port included.
+func (e endpoint) String() string {
+	if e.transport == "" {
+		return e.address.String()
+	}
+	return fmt.Sprintf("%s://%s%%%s%s", e.transport, e.address, e.name, e.path)
 }
 
 // routeConfig is one route as it was written. Exactly one of suffix, name and

@@ -31,11 +31,11 @@ func newPublic(t *testing.T) *public {
 	}
 	p.address = serve(t, func(w dns.ResponseWriter, request *dns.Msg) {
 		p.mutex.Lock()
-		p.asked = append(p.asked, request.Question[0].Name)
+		p.asked = append(p.asked, dns.CanonicalName(request.Question[0].Name))
 		p.mutex.Unlock()
 		reply := new(dns.Msg)
 		reply.SetReply(request)
-		if fill, known := replies[request.Question[0].Name]; known {
+		if fill, known := replies[dns.CanonicalName(request.Question[0].Name)]; known {
 			fill(reply)
 		} else {
 			reply.Rcode = dns.RcodeNameError

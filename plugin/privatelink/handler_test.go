@@ -24,7 +24,7 @@ func answers(t *testing.T, replies map[string]func(*dns.Msg)) string {
 		reply := new(dns.Msg)
 		reply.SetReply(request)
 		question := request.Question[0]
-		if fill, known := replies[question.Name+" "+dns.TypeToString[question.Qtype]]; known {
+		if fill, known := replies[dns.CanonicalName(question.Name)+" "+dns.TypeToString[question.Qtype]]; known {
 			fill(reply)
 		} else {
 			reply.Rcode = dns.RcodeServerFailure

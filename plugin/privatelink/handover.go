@@ -3,7 +3,6 @@ package privatelink
 import (
 	"maps"
 	"math/rand/v2"
-	"net/netip"
 	"sync"
 	"time"
 
@@ -18,11 +17,11 @@ import (
 // is one of the two globals of this program; the other is the registration.
 var handover = newSlot()
 
-// slot keeps the upstream servers by address, counted by the configurations
+// slot keeps the upstream servers by endpoint, counted by the configurations
 // that use them, and the memory of chases. It is safe for concurrent use.
 type slot struct {
 	mutex    sync.Mutex
-	servers  map[netip.AddrPort]*sharedServer
+	servers  map[endpoint]*sharedServer
 	starting map[*lease]func()
 	chases   *policy.ChaseMemory
 	// answers is made for the number of entries that was asked for last.
@@ -38,30 +37,36 @@ type sharedServer struct {
 
 // lease is one configuration's hold on the servers it names.
 type lease struct {
-	addresses []netip.AddrPort
+	endpoints []endpoint
 	released  bool
 }
 
 func newSlot() *slot {
-	return &slot{servers: map[netip.AddrPort]*sharedServer{}, starting: map[*lease]func(){}}
+	return &slot{servers: map[endpoint]*sharedServer{}, starting: map[*lease]func(){}}
 }
 
-// acquire returns the server of each address.
-func (s *slot) acquire(addresses []netip.AddrPort) (*lease, map[netip.AddrPort]*upstream.Server) {
+// acquire returns the server of each endpoint.
+func (s *slot) acquire(endpoints []endpoint) (*lease, map[endpoint]*upstream.Server, error) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	held := &lease{addresses: addresses}
-	servers := make(map[netip.AddrPort]*upstream.Server, len(addresses))
-	for _, address := range addresses {
-		shared := s.servers[address]
+	held := &lease{}
+	servers := make(map[endpoint]*upstream.Server, len(endpoints))
+	for _, wanted := range endpoints {
+		shared := s.servers[wanted]
 		if shared == nil {
-			shared = &sharedServer{server: upstream.NewServer(address)}
-			s.servers[address] = shared
+			server, err := wanted.open()
+			if err != nil {
+				s.releaseLocked(held)
+				return nil, nil, err
+			}
+			shared = &sharedServer{server: server}
+			s.servers[wanted] = shared
 		}
 		shared.leases++
-		servers[address] = shared.server
+		held.endpoints = append(held.endpoints, wanted)
+		servers[wanted] = shared.server
 	}
-	return held, servers
+	return held, servers, nil
 }
 
 // commit ends the starting of all leases. The old instance calls it, when a
@@ -70,6 +75,10 @@ func (s *slot) commit() {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	clear(s.starting)
+}
+
+func (e endpoint) open() (*upstream.Server, error) {
+	return upstream.Open(e.address, upstream.Options{Transport: e.transport, ServerName: e.name, Path: e.path})
 }
 
 // begin marks a lease as that of a configuration which is starting, until
@@ -108,11 +117,11 @@ func (s *slot) releaseLocked(held *lease) {
 		return
 	}
 	held.released = true
-	for _, address := range held.addresses {
-		shared := s.servers[address]
+	for _, held := range held.endpoints {
+		shared := s.servers[held]
 		if shared.leases--; shared.leases == 0 {
 			shared.server.Close()
-			delete(s.servers, address)
+			delete(s.servers, held)
 		}
 	}
 }

@@ -3,29 +3,41 @@ package privatelink
 import (
 	"net/netip"
 	"testing"
+
+	"github.com/privatelink-dns/privatelink-dns/plugin/upstream"
 )
 
-func addresses(written ...string) []netip.AddrPort {
-	var parsed []netip.AddrPort
+func endpoints(written ...string) []endpoint {
+	var parsed []endpoint
 	for _, one := range written {
-		parsed = append(parsed, netip.MustParseAddrPort(one))
+		parsed = append(parsed, endpoint{address: netip.MustParseAddrPort(one)})
 	}
 	return parsed
+}
+
+// take acquires endpoints that can be opened.
+func (s *slot) take(t *testing.T, written ...string) (*lease, map[endpoint]*upstream.Server) {
+	t.Helper()
+	held, servers, err := s.acquire(endpoints(written...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return held, servers
 }
 
 func (s *slot) holds(address string) bool {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	return s.servers[netip.MustParseAddrPort(address)] != nil
+	return s.servers[endpoints(address)[0]] != nil
 }
 
 func TestReloadKeepsServersThatBothConfigurationsName(t *testing.T) {
 	s := newSlot()
-	old, servers := s.acquire(addresses("10.0.0.4:53", "10.0.0.5:53"))
+	old, servers := s.take(t, "10.0.0.4:53", "10.0.0.5:53")
 	s.commit()
-	_, again := s.acquire(addresses("10.0.0.5:53", "10.0.0.6:53"))
+	_, again := s.take(t, "10.0.0.5:53", "10.0.0.6:53")
 	s.release(old)
-	kept := netip.MustParseAddrPort("10.0.0.5:53")
+	kept := endpoints("10.0.0.5:53")[0]
 	if servers[kept] != again[kept] {
 		t.Error("the server that both configurations name was made anew, want the same one")
 	}
@@ -38,9 +50,9 @@ func TestReloadKeepsServersThatBothConfigurationsName(t *testing.T) {
 
 func TestFailedReloadLeavesTheRunningServersAlone(t *testing.T) {
 	s := newSlot()
-	s.acquire(addresses("10.0.0.4:53"))
+	s.take(t, "10.0.0.4:53")
 	s.commit()
-	failing, _ := s.acquire(addresses("10.0.0.4:53", "10.0.0.6:53"))
+	failing, _ := s.take(t, "10.0.0.4:53", "10.0.0.6:53")
 	undone := 0
 	s.begin(failing, func() { undone++ })
 	s.abandon()
@@ -55,8 +67,8 @@ func TestFailedReloadLeavesTheRunningServersAlone(t *testing.T) {
 
 func TestReleasingTwiceCountsOnce(t *testing.T) {
 	s := newSlot()
-	first, _ := s.acquire(addresses("10.0.0.4:53"))
-	s.acquire(addresses("10.0.0.4:53"))
+	first, _ := s.take(t, "10.0.0.4:53")
+	s.take(t, "10.0.0.4:53")
 	s.release(first)
 	s.release(first)
 	if !s.holds("10.0.0.4:53") {
@@ -66,10 +78,10 @@ func TestReleasingTwiceCountsOnce(t *testing.T) {
 
 func TestFailedReloadLeavesTheServersOfChangedFilesAlone(t *testing.T) {
 	s := newSlot()
-	s.acquire(addresses("10.0.0.4:53"))
-	failing, _ := s.acquire(addresses("10.0.0.4:53"))
+	s.take(t, "10.0.0.4:53")
+	failing, _ := s.take(t, "10.0.0.4:53")
 	s.begin(failing, func() {})
-	s.acquire(addresses("10.0.0.5:53")) // a rules file changed while the reload was starting
+	s.take(t, "10.0.0.5:53") // a rules file changed while the reload was starting
 	s.abandon()
 	if !s.holds("10.0.0.4:53") || !s.holds("10.0.0.5:53") {
 		t.Errorf("holds: running %v, of the changed file %v; want both", s.holds("10.0.0.4:53"), s.holds("10.0.0.5:53"))

@@ -114,8 +114,8 @@ func newMetrics(s *service, c *collectors) *metrics {
 	for _, state := range []cacheState{fromUpstream, fromCache, fromStale, fromFailure, fromShared} {
 		m.cached[state] = c.cached.WithLabelValues(string(state))
 	}
-	for _, address := range s.lease.addresses {
-		m.servers[address] = newServerMetrics(address.String(), c)
+	for _, server := range s.lease.endpoints {
+		m.servers[server.address] = newServerMetrics(server.address.String(), c)
 	}
 	return m
 }

@@ -34,7 +34,7 @@ func TestQueriesAreCounted(t *testing.T) {
 	ask(t, handler, "168.63.129.16", "db1.database.windows.net.", dns.TypeA)
 	ask(t, handler, "10.30.0.4", "db1.database.windows.net.", dns.TypeA)
 	c := handler.current.Load().metrics.collectors
-	server := handler.current.Load().service.lease.addresses[0].String()
+	server := handler.current.Load().service.lease.endpoints[0].String()
 	tests := []struct {
 		name    string
 		counter prometheus.Counter

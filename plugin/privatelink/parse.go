@@ -14,7 +14,6 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/privatelink-dns/privatelink-dns/plugin/policy"
-	"github.com/privatelink-dns/privatelink-dns/plugin/upstream"
 )
 
 // properties are the lines a stanza may hold. Each function gets the line's
@@ -86,81 +85,6 @@ func parseCatalog(parsed *config, where string, arguments []string) error {
 		parsed.catalogs = append(parsed.catalogs, located[string]{argument, where})
 	}
 	return nil
-}
-
-func parseUpstream(parsed *config, where string, arguments []string) error {
-	name := arguments[0]
-	if existing, declared := parsed.groups[name]; declared {
-		return fmt.Errorf("%s: found upstream group %q a second time, expected one line for each group; the first is at %s", where, name, existing.where)
-	}
-	group := &groupConfig{name: name, where: where}
-	parsed.groups[name] = group
-	parsed.order = append(parsed.order, name)
-	var mistakes []error
-	for _, argument := range arguments[1:] {
-		if written, isBudget := strings.CutPrefix(argument, "budget="); isBudget {
-			var err error
-			if group.budget, err = parseBudget(written); err != nil {
-				mistakes = append(mistakes, fmt.Errorf("%s: upstream group %q: %w", where, name, err))
-			}
-			continue
-		}
-		address, err := parseAddress(argument)
-		switch {
-		case err != nil:
-			mistakes = append(mistakes, fmt.Errorf("%s: upstream group %q: %w", where, name, err))
-		case slices.Contains(group.servers, address):
-			mistakes = append(mistakes, fmt.Errorf("%s: upstream group %q: found %s twice, expected each server once", where, name, address))
-		default:
-			group.servers = append(group.servers, address)
-		}
-	}
-	if len(group.servers) == 0 && len(mistakes) == 0 {
-		mistakes = append(mistakes, fmt.Errorf("%s: upstream group %q: found no server, expected at least one address", where, name))
-	}
-	return errors.Join(mistakes...)
-}
-
-// parseBudget reads a preset, or queries a second and outstanding queries.
-func parseBudget(written string) (upstream.Budget, error) {
-	switch written {
-	case "azure":
-		return upstream.Azure(), nil
-	case "resolver":
-		return upstream.Resolver(), nil
-	}
-	perSecond, outstanding, _ := strings.Cut(written, "/")
-	rate, rateErr := strconv.Atoi(perSecond)
-	slots, slotsErr := strconv.Atoi(outstanding)
-	if rateErr != nil || slotsErr != nil || rate < 1 || slots < 1 {
-		return upstream.Budget{}, fmt.Errorf("found budget=%s, expected azure, resolver, or queries a second and outstanding queries such as 500/100", written)
-	}
-	return upstream.Budget{PerSecond: rate, Outstanding: slots}, nil
-}
-
-// parseAddress reads the address of a name server: an IP address, with a port
-// if it is not 53.
-func parseAddress(written string) (netip.AddrPort, error) {
-	address, err := netip.ParseAddrPort(written)
-	if err != nil {
-		// "[2001:db8::4]" and "10.0.0.4" alike.
-		address, err = netip.ParseAddrPort(written + ":53")
-	}
-	if bare, bareErr := netip.ParseAddr(written); bareErr == nil {
-		address, err = netip.AddrPortFrom(bare, 53), nil
-	}
-	switch {
-	case err == nil && (address.Addr().IsUnspecified() || address.Addr().IsMulticast()):
-		return netip.AddrPort{}, fmt.Errorf("found %q, which is no server's address", written)
-	case err == nil && address.Port() == 0:
-		return netip.AddrPort{}, fmt.Errorf("found %q, expected a port between 1 and 65535", written)
-	case err == nil:
-		return netip.AddrPortFrom(address.Addr().Unmap(), address.Port()), nil
-	case strings.HasSuffix(written, ":"):
-		return netip.AddrPort{}, fmt.Errorf("found %q without a port after the colon, expected for example 10.0.0.4 or 10.0.0.4:5353", written)
-	default:
-		return netip.AddrPort{}, fmt.Errorf("found %q, expected an IP address with an optional port, such as 10.0.0.4, 10.0.0.4:5353 or [2001:db8::4]:53", written)
-	}
 }
 
 func parseRoute(parsed *config, where string, arguments []string) error {

@@ -38,6 +38,12 @@ func TestParseReportsMistakes(t *testing.T) {
 		{"port zero", "upstream azure 10.0.0.4:0\nroute . azure", []string{`found "10.0.0.4:0", expected a port between 1 and 65535`}},
 		{"an address that is everywhere", "upstream azure 0.0.0.0\nroute . azure", []string{`found "0.0.0.0", which is no server's address`}},
 		{"an address with half brackets", "upstream azure ]10.0.0.4[\nroute . azure", []string{`found "]10.0.0.4[", expected an IP address`}},
+		{"TLS without a name", "upstream azure tls://9.9.9.9\nroute . azure", []string{`found "tls://9.9.9.9" without the name of its certificate`}},
+		{"TLS with a path", "upstream azure tls://9.9.9.9%dns.quad9.net/x\nroute . azure", []string{"with a path, which only https:// has"}},
+		{"another scheme", "upstream azure quic://9.9.9.9%dns.quad9.net\nroute . azure", []string{"expected an IP address, tls:// or https://"}},
+		{"a budget that is none", "upstream azure 10.0.0.4 budget=much\nroute . azure", []string{"found budget=much, expected azure, resolver, or"}},
+		{"a cache that is none", valid + "cache big", []string{"Corefile:4: found cache big, expected the number of answers"}},
+		{"stale for ever", "upstream azure 10.0.0.4\nroute . azure stale=9000h", []string{`found "stale=9000h", expected a duration between 1s and 168h0m0s`}},
 		{"catalog twice", valid + "catalog azure azure", []string{"Corefile:4: found catalog azure a second time"}},
 		{"host name as a server", "upstream azure dns.example\nroute . azure", []string{`found "dns.example", expected an IP address`}},
 		{"no upstream and no route", "", []string{"Corefile:1: found no upstream", "Corefile:1: found no route"}},
@@ -144,7 +150,7 @@ func TestParseKeepsEverything(t *testing.T) {
 	if got, want := parsed.routes[2].suffix, "corp.example."; got != want {
 		t.Errorf("suffix of the rules file = %q, want %q", got, want)
 	}
-	if got, want := parsed.groups["corp"].servers, addresses("[2001:db8::4]:5353", "10.10.0.5:53"); got[0] != want[0] || got[1] != want[1] {
+	if got, want := parsed.groups["corp"].servers, endpoints("[2001:db8::4]:5353", "10.10.0.5:53"); got[0] != want[0] || got[1] != want[1] {
 		t.Errorf("servers = %v, want %v", got, want)
 	}
 	if got, want := parsed.path(parsed.state.value), filepath.Join(directory, "state"); got != want {
@@ -166,4 +172,24 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("parse(%q) accepted a stanza without upstream or route", text)
 		}
 	})
+}
+
+func TestParseEndpoint(t *testing.T) {
+	tests := []struct{ name, in, want string }{
+		{"plain", "10.0.0.4", "10.0.0.4:53"},
+		{"with a port", "10.0.0.4:5353", "10.0.0.4:5353"},
+		{"IPv6", "2001:db8::4", "[2001:db8::4]:53"},
+		{"IPv6 in brackets", "[2001:db8::4]", "[2001:db8::4]:53"},
+		{"TLS", "tls://9.9.9.9%dns.quad9.net", "tls://9.9.9.9:853%dns.quad9.net"},
+		{"TLS over IPv6", "tls://[2620:fe::fe]:8853%dns.quad9.net", "tls://[2620:fe::fe]:8853%dns.quad9.net"},
+		{"HTTPS", "https://9.9.9.9%dns.quad9.net", "https://9.9.9.9:443%dns.quad9.net"},
+		{"HTTPS with a path", "https://9.9.9.9%dns.quad9.net/q", "https://9.9.9.9:443%dns.quad9.net/q"},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			if got, err := parseEndpoint(tc.in); err != nil || got.String() != tc.want {
+				t.Errorf("parseEndpoint(%q) = %v, %v; want %s", tc.in, got, err, tc.want)
+			}
+		})
+	}
 }

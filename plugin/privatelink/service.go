@@ -3,7 +3,6 @@ package privatelink
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"time"
 
@@ -26,6 +25,8 @@ type service struct {
 	// cache and flights are the process's.
 	cache   *cache.Cache
 	flights *flights[flightKey, *outcome]
+	// now is the clock that kept answers age by.
+	now func() time.Time
 	// withholdServfail answers SERVFAIL in place of NODATA where an answer is withheld.
 	withholdServfail bool
 }
@@ -38,23 +39,26 @@ func build(c *config, shared *slot) (*service, error) {
 	if err != nil {
 		return nil, err
 	}
-	var addresses []netip.AddrPort
-	budgets := map[netip.AddrPort]upstream.Budget{}
+	var endpoints []endpoint
+	budgets := map[endpoint]upstream.Budget{}
 	for _, group := range c.groups {
 		for _, server := range group.servers {
-			addresses = append(addresses, server)
+			endpoints = append(endpoints, server)
 			budgets[server] = group.budget
 		}
 	}
-	held, servers := shared.acquire(addresses)
-	for address, budget := range budgets {
-		servers[address].SetBudget(budget)
+	held, servers, err := shared.acquire(endpoints)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", c.where, err)
+	}
+	for server, budget := range budgets {
+		servers[server].SetBudget(budget)
 	}
 	groups := make(map[string]*upstream.Group, len(c.groups))
 	for name, written := range c.groups {
 		group := &upstream.Group{Name: name}
-		for _, address := range written.servers {
-			group.Servers = append(group.Servers, servers[address])
+		for _, server := range written.servers {
+			group.Servers = append(group.Servers, servers[server])
 		}
 		groups[name] = group
 	}
@@ -74,6 +78,7 @@ func build(c *config, shared *slot) (*service, error) {
 		lease:            held,
 		cache:            shared.cacheOf(c.cacheEntries),
 		flights:          &shared.flights,
+		now:              time.Now,
 		withholdServfail: c.withholdServfail,
 	}, nil
 }

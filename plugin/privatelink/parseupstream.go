@@ -1,0 +1,126 @@
+package privatelink
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/privatelink-dns/privatelink-dns/plugin/upstream"
+)
+
+func parseUpstream(parsed *config, where string, arguments []string) error {
+	name := arguments[0]
+	if existing, declared := parsed.groups[name]; declared {
+		return fmt.Errorf("%s: found upstream group %q a second time, expected one line for each group; the first is at %s", where, name, existing.where)
+	}
+	group := &groupConfig{name: name, where: where}
+	parsed.groups[name] = group
+	parsed.order = append(parsed.order, name)
+	var mistakes []error
+	for _, argument := range arguments[1:] {
+		if written, isBudget := strings.CutPrefix(argument, "budget="); isBudget {
+			var err error
+			if group.budget, err = parseBudget(written); err != nil {
+				mistakes = append(mistakes, fmt.Errorf("%s: upstream group %q: %w", where, name, err))
+			}
+			continue
+		}
+		server, err := parseEndpoint(argument)
+		switch {
+		case err != nil:
+			mistakes = append(mistakes, fmt.Errorf("%s: upstream group %q: %w", where, name, err))
+		case slices.Contains(group.servers, server):
+			mistakes = append(mistakes, fmt.Errorf("%s: upstream group %q: found %s twice, expected each server once", where, name, server))
+		default:
+			group.servers = append(group.servers, server)
+		}
+	}
+	if len(group.servers) == 0 && len(mistakes) == 0 {
+		mistakes = append(mistakes, fmt.Errorf("%s: upstream group %q: found no server, expected at least one address", where, name))
+	}
+	return errors.Join(mistakes...)
+}
+
+// parseBudget reads a preset, or queries a second and outstanding queries.
+func parseBudget(written string) (upstream.Budget, error) {
+	switch written {
+	case "azure":
+		return upstream.Azure(), nil
+	case "resolver":
+		return upstream.Resolver(), nil
+	}
+	perSecond, outstanding, _ := strings.Cut(written, "/")
+	rate, rateErr := strconv.Atoi(perSecond)
+	slots, slotsErr := strconv.Atoi(outstanding)
+	if rateErr != nil || slotsErr != nil || rate < 1 || slots < 1 {
+		return upstream.Budget{}, fmt.Errorf("found budget=%s, expected azure, resolver, or queries a second and outstanding queries such as 500/100", written)
+	}
+	return upstream.Budget{PerSecond: rate, Outstanding: slots}, nil
+}
+
+// encrypted are the schemes of servers that are asked over TLS, with their ports.
+var encrypted = map[string]struct {
+	transport upstream.Transport
+	port      string
+}{
+	"tls":   {upstream.TLS, "853"},
+	"https": {upstream.HTTPS, "443"},
+}
+
+// parseEndpoint reads a server: 10.0.0.4, tls://9.9.9.9%dns.quad9.net, or
+// https://9.9.9.9%dns.quad9.net/dns-query. The name behind % is the one that the
+// server's certificate must carry; it is not looked up.
+func parseEndpoint(written string) (endpoint, error) {
+	scheme, rest, hasScheme := strings.Cut(written, "://")
+	if !hasScheme {
+		address, err := parseAddress(written, "53")
+		return endpoint{address: address}, err
+	}
+	kind, known := encrypted[scheme]
+	if !known {
+		return endpoint{}, fmt.Errorf("found %q, expected an IP address, tls:// or https://", written)
+	}
+	host, behind, _ := strings.Cut(rest, "%")
+	name, path, hasPath := strings.Cut(behind, "/")
+	switch {
+	case name == "":
+		return endpoint{}, fmt.Errorf("found %q without the name of its certificate, expected for example %s://9.9.9.9%%dns.quad9.net", written, scheme)
+	case hasPath && kind.transport != upstream.HTTPS:
+		return endpoint{}, fmt.Errorf("found %q with a path, which only https:// has", written)
+	}
+	address, err := parseAddress(host, kind.port)
+	server := endpoint{address: address, transport: kind.transport, name: name}
+	if hasPath {
+		server.path = "/" + path
+	}
+	return server, err
+}
+
+// parseAddress reads the address of a name server: an IP address, with a port
+// if it is not the usual one.
+func parseAddress(written, port string) (netip.AddrPort, error) {
+	address, err := netip.ParseAddrPort(written)
+	if err != nil {
+		// "[2001:db8::4]" and "10.0.0.4" alike.
+		address, err = netip.ParseAddrPort(written + ":" + port)
+	}
+	if bare, bareErr := netip.ParseAddr(written); bareErr == nil {
+		address, err = netip.ParseAddrPort(net.JoinHostPort(bare.String(), port))
+	}
+	switch {
+	case err == nil && (address.Addr().IsUnspecified() || address.Addr().IsMulticast()):
+		return netip.AddrPort{}, fmt.Errorf("found %q, which is no server's address", written)
+	case err == nil && address.Port() == 0:
+		return netip.AddrPort{}, fmt.Errorf("found %q, expected a port between 1 and 65535", written)
+	case err == nil:
+		return netip.AddrPortFrom(address.Addr().Unmap(), address.Port()), nil
+	case strings.HasSuffix(written, ":"):
+		return netip.AddrPort{}, fmt.Errorf("found %q without a port after the colon, expected for example 10.0.0.4 or 10.0.0.4:5353", written)
+	default:
+		return netip.AddrPort{}, fmt.Errorf("found %q, expected an IP address with an optional port, such as 10.0.0.4, 10.0.0.4:5353 or [2001:db8::4]:53", written)
+	}
+}
