@@ -28,6 +28,8 @@ type config struct {
 	clients policy.Clients
 	direct  [policy.Classes]policy.Action
 	private verdict.Networks
+	// flatten says whose answers leave the CNAMEs out.
+	flatten [policy.Classes]bool
 	// mustBePrivate are names and suffixes; withholdServfail answers SERVFAIL
 	// in place of NODATA where something is withheld.
 	mustBePrivate    catalog.Suffixes[struct{}]

@@ -65,3 +65,22 @@ func summary(answer []dns.RR) string {
 	}
 	return strings.Join(lines, " | ")
 }
+
+func TestFlattenedAnswers(t *testing.T) {
+	handler := newHandler(t, answers(t, sql), "clients resolver 10.30.0.4 answers=flattened\nclients stub 10.20.0.0/16", longAgo)
+	tests := []struct{ name, client, want string }{
+		{"a class whose answers are flattened", "10.30.0.4", "db1.database.windows.net. A 10.0.2.4"},
+		{"another class", "10.20.0.9", "db1.database.windows.net. CNAME db1.privatelink.database.windows.net. | db1.privatelink.database.windows.net. A 10.0.2.4"},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			reply := ask(t, handler, tc.client, "db1.database.windows.net.", dns.TypeA)
+			if got := summary(reply.Answer); got != tc.want {
+				t.Errorf("answer = %s, want %s", got, tc.want)
+			}
+			if last := reply.Answer[len(reply.Answer)-1].Header().Ttl; last > 10 {
+				t.Errorf("TTL = %d, want the least of the chain, 10", last)
+			}
+		})
+	}
+}

@@ -38,6 +38,8 @@ type outcome struct {
 	// name before this one must be private, so no fallback may learn of it.
 	crossings int
 	guarded   bool
+	// flatten: this client is told the answer without its CNAMEs.
+	flatten bool
 	// withheld: there is an answer and the client is not given it.
 	withheld bool
 

@@ -170,7 +170,26 @@ func parseClients(parsed *config, where string, arguments []string) error {
 	if err := policy.CheckClass(arguments[0]); err != nil {
 		return fmt.Errorf("%s: %w", where, err)
 	}
-	return parsed.declareClients(where, arguments[0], arguments[1:])
+	networks := slices.DeleteFunc(slices.Clone(arguments[1:]), func(argument string) bool { return argument == flattened })
+	if len(networks) < len(arguments)-1 {
+		if err := parsed.flattenFor(arguments[0]); err != nil {
+			return fmt.Errorf("%s: %w", where, err)
+		}
+	}
+	return parsed.declareClients(where, arguments[0], networks)
+}
+
+// flattened is the option of clients that leaves the CNAMEs out of their answers.
+const flattened = "answers=flattened"
+
+func (c *config) flattenFor(class string) error {
+	classes := map[string]policy.Class{"stub": policy.Stub, "resolver": policy.Resolver}
+	chosen, known := classes[class]
+	if !known {
+		return fmt.Errorf("found %s for clients %s, expected it for stub or resolver", flattened, class)
+	}
+	c.flatten[chosen] = true
+	return nil
 }
 
 // declareClients keeps networks of the Corefile or of a rules file.

@@ -47,6 +47,7 @@ func TestParseReportsMistakes(t *testing.T) {
 		{"catalog twice", valid + "catalog azure azure", []string{"Corefile:4: found catalog azure a second time"}},
 		{"host name as a server", "upstream azure dns.example\nroute . azure", []string{`found "dns.example", expected an IP address`}},
 		{"no upstream and no route", "", []string{"Corefile:1: found no upstream", "Corefile:1: found no route"}},
+		{"flattened for nobody", valid + "clients deny 10.0.0.0/8 answers=flattened", []string{"Corefile:4: found answers=flattened for clients deny"}},
 		{"unknown client class", valid + "clients stubs 10.0.0.0/8", []string{`Corefile:4: found client class "stubs", expected one of stub, resolver, allow, deny`}},
 		{"network with host bits", valid + "clients stub 10.20.0.1/16", []string{`found "10.20.0.1/16", which has bits set right of its length; expected 10.20.0.0/16`}},
 		{"network twice", valid + "clients stub 10.0.0.0/8\nclients resolver 10.0.0.0/8", []string{"Corefile:5: found network 10.0.0.0/8 declared as stub and again as resolver"}},

@@ -46,7 +46,7 @@ func (o *outcome) compose(request *dns.Msg, now time.Time) (*dns.Msg, error) {
 // present tells the answer to the client. CoreDNS's writer wants a message, for
 // the plugins that look at it; our own loops can send the bytes.
 func (o *outcome) present(now time.Time) (*dns.Msg, error) {
-	presentation := wire.Presentation{Age: o.entry.Age(now)}
+	presentation := wire.Presentation{Age: o.entry.Age(now), Flatten: o.flatten}
 	if o.cacheState == fromStale {
 		presentation.StaleTTL = staleTTL
 	}

@@ -35,6 +35,7 @@ func (s *service) resolve(ctx context.Context, q query) *outcome {
 	defer cancel()
 	s.answer(ctx, o)
 
-	// May the answer be seen?
+	// May the answer be seen, and how is it told?
+	o.flatten = s.flatten[o.decision.Class]
 	return s.judge(o)
 }

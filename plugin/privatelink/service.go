@@ -21,6 +21,7 @@ type service struct {
 	policy  *policy.Policy
 	routes  *routes
 	private verdict.Networks
+	flatten [policy.Classes]bool
 	lease   *lease
 	// cache and flights are the process's.
 	cache   *cache.Cache
@@ -75,6 +76,7 @@ func build(c *config, shared *slot) (*service, error) {
 		},
 		routes:           ways,
 		private:          c.private,
+		flatten:          c.flatten,
 		lease:            held,
 		cache:            shared.cacheOf(c.cacheEntries),
 		flights:          &shared.flights,
@@ -120,7 +122,7 @@ func (c *config) loadCatalog() (*catalog.Catalog, error) {
 // chase is known. It must be called before the reply leaves. Declared clients
 // are decided on by their class: for them nothing needs to be remembered.
 func (s *service) remember(o *outcome, now time.Time) {
-	if o.decision.Class != policy.Other {
+	if o.decision.Class != policy.Other || o.withheld {
 		return
 	}
 	for _, link := range o.finding.Chain.Links {
