@@ -28,6 +28,7 @@ type slot struct {
 	answers *cache.Cache
 	entries int
 	flights flights[flightKey, *outcome]
+	admin   *admin
 }
 
 type sharedServer struct {

@@ -87,6 +87,11 @@ func (r *running) start() error {
 	current := r.handler.current.Load()
 	current.service.policy.Chains = r.shared.chaseMemory(r.restore, rand.Uint64(), time.Now())
 	r.restoreAnswers(current.service.cache)
+	if r.config.state.value != "" {
+		if err := r.shared.startAdmin(r.config.path(r.config.state.value)); err != nil {
+			return plugin.Error(pluginName, fmt.Errorf("%s: %w", r.config.state.where, err))
+		}
+	}
 	current.metrics.reloaded(true)
 	if r.config.querylog.value != "" {
 		sink, err := openSink(r.config)
@@ -180,6 +185,7 @@ func (r *running) save() error {
 	return errors.Join(
 		saveChases(directory, current.policy.Chains, time.Now()),
 		saveAnswers(directory, current.cache, time.Now()),
+		r.shared.stopAdmin(),
 	)
 }
 

@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/privatelink-dns/privatelink-dns/plugin/cache"
+	"github.com/privatelink-dns/privatelink-dns/plugin/privatelink"
+)
+
+// adminClient asks the running server through the socket in its state directory.
+type adminClient struct {
+	state  string
+	asJSON bool
+}
+
+func (c *adminClient) addFlags(command *cobra.Command) {
+	command.PersistentFlags().StringVar(&c.state, "state", "/var/lib/privatelink-dns", "the state directory of the running server, as in its Corefile")
+	command.PersistentFlags().BoolVar(&c.asJSON, "json", false, "print JSON")
+}
+
+// do asks, and reads the reply into answer. With --json it prints the reply
+// instead and returns true.
+func (c *adminClient) do(out io.Writer, method, path string, answer any) (printed bool, err error) {
+	socket := filepath.Join(c.state, privatelink.AdminSocket)
+	client := &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", socket)
+		},
+	}}
+	request, err := http.NewRequestWithContext(context.Background(), method, "http://admin"+path, nil)
+	if err != nil {
+		return false, err
+	}
+	reply, err := client.Do(request)
+	if err != nil {
+		return false, fmt.Errorf("asking the running server at %s: %w; is it running, with \"state %s\" in its Corefile?", socket, errors.Unwrap(err), c.state)
+	}
+	defer func() { _ = reply.Body.Close() }()
+	body, err := io.ReadAll(reply.Body)
+	switch {
+	case err != nil:
+		return false, err
+	case reply.StatusCode != http.StatusOK:
+		return false, errors.New(strings.TrimSpace(string(body)))
+	case c.asJSON:
+		_, err = out.Write(body)
+		return true, err
+	}
+	return false, json.Unmarshal(body, answer)
+}
+
+func newCacheCommand() *cobra.Command {
+	client := &adminClient{}
+	command := &cobra.Command{Use: "cache", Short: "Look at the kept answers of the running server, or forget them"}
+	client.addFlags(command)
+	command.AddCommand(newCacheStatsCommand(client), newCacheGetCommand(client), newCacheFlushCommand(client))
+	return command
+}
+
+func newCacheStatsCommand(client *adminClient) *cobra.Command {
+	return &cobra.Command{
+		Use: "stats", Short: "Count what is kept and how it was used", Args: cobra.NoArgs,
+		RunE: func(command *cobra.Command, _ []string) error {
+			var stats cache.Stats
+			if printed, err := client.do(command.OutOrStdout(), http.MethodGet, "/cache/stats", &stats); printed || err != nil {
+				return err
+			}
+			table := tabwriter.NewWriter(command.OutOrStdout(), 0, 0, 2, ' ', 0)
+			fmt.Fprintf(table, "kept\t%d answers, %d failures, %d bytes\n", stats.Entries, stats.Failures, stats.Bytes)
+			fmt.Fprintf(table, "found\t%d fresh, %d about to expire, %d stale, %d failed\n", stats.Fresh, stats.Due, stats.Stale, stats.Failed)
+			fmt.Fprintf(table, "not found\t%d\n", stats.Missed)
+			fmt.Fprintf(table, "gone\t%d for room, %d expired, %d flushed\n", stats.EvictedByEntries+stats.EvictedByBytes, stats.Expired, stats.Flushed)
+			return table.Flush()
+		},
+	}
+}
+
+func newCacheGetCommand(client *adminClient) *cobra.Command {
+	return &cobra.Command{
+		Use: "get NAME", Short: "Show what is kept for a name", Args: cobra.ExactArgs(1),
+		RunE: func(command *cobra.Command, arguments []string) error {
+			var kept []privatelink.KeptAnswer
+			if printed, err := client.do(command.OutOrStdout(), http.MethodGet, "/cache/answers/"+url.PathEscape(arguments[0]), &kept); printed || err != nil {
+				return err
+			}
+			if len(kept) == 0 {
+				return fmt.Errorf("nothing is kept for %s", arguments[0])
+			}
+			for _, answer := range kept {
+				fmt.Fprintf(command.OutOrStdout(), "%s %s: %s, fresh for %s, of use for %s\n", answer.Name, answer.Type, answer.Kind, left(answer.Expires), left(answer.StaleUntil))
+				for _, record := range answer.Records {
+					fmt.Fprintln(command.OutOrStdout(), "  "+record)
+				}
+			}
+			return nil
+		},
+	}
+}
+
+// left is how long it is until a moment, none where it has passed.
+func left(until time.Time) time.Duration {
+	return max(time.Until(until), 0).Truncate(time.Second)
+}
+
+func newCacheFlushCommand(client *adminClient) *cobra.Command {
+	var suffix bool
+	command := &cobra.Command{
+		Use: "flush NAME", Short: "Forget the answers for a name, or for a suffix and all below it", Args: cobra.ExactArgs(1),
+		Example: "  privatelink-dns cache flush db1.database.windows.net\n  privatelink-dns cache flush --suffix database.windows.net",
+		RunE: func(command *cobra.Command, arguments []string) error {
+			var flushed privatelink.Flushed
+			path := fmt.Sprintf("/cache/answers/%s?suffix=%t", url.PathEscape(arguments[0]), suffix)
+			if printed, err := client.do(command.OutOrStdout(), http.MethodDelete, path, &flushed); printed || err != nil {
+				return err
+			}
+			fmt.Fprintf(command.OutOrStdout(), "%d answers forgotten\n", flushed.Removed)
+			return nil
+		},
+	}
+	command.Flags().BoolVar(&suffix, "suffix", false, "the name and everything below it")
+	return command
+}
+
+func newUpstreamsCommand() *cobra.Command {
+	client := &adminClient{}
+	command := &cobra.Command{
+		Use: "upstreams", Short: "Show the health, latency and load of each upstream server", Args: cobra.NoArgs,
+		RunE: func(command *cobra.Command, _ []string) error {
+			var states []privatelink.UpstreamState
+			if printed, err := client.do(command.OutOrStdout(), http.MethodGet, "/upstreams", &states); printed || err != nil {
+				return err
+			}
+			table := tabwriter.NewWriter(command.OutOrStdout(), 0, 0, 2, ' ', 0)
+			fmt.Fprintln(table, "SERVER\tSTATE\tROUND TRIP\tP95\tQUERIES/S\tOUTSTANDING\tWAITING\tREFUSED")
+			for _, state := range states {
+				fmt.Fprintf(table, "%s\t%s\t%.1f ms\t%.1f ms\t%d\t%d\t%d\t%d\n", state.Server, state.State,
+					state.RTTSeconds*1000, state.P95Seconds*1000, state.PerSecond, state.Outstanding, state.Waiting, state.Refused)
+			}
+			return table.Flush()
+		},
+	}
+	client.addFlags(command)
+	return command
+}

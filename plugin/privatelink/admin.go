@@ -1,0 +1,195 @@
+package privatelink
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"github.com/privatelink-dns/privatelink-dns/plugin/cache"
+)
+
+// AdminSocket is the file in the state directory through which the running
+// server is asked and told: HTTP and JSON on a unix socket, for its owner only.
+const AdminSocket = "admin.sock"
+
+// KeptAnswer is an answer of the cache, as the admin socket shows it.
+type KeptAnswer struct {
+	Name string `json:"name"`
+	Type string `json:"type"`
+	// Kind is positive, nodata, nxdomain or failure.
+	Kind string `json:"kind"`
+	// Expires is when it ceases to be fresh, StaleUntil to be of use.
+	Expires    time.Time `json:"expires"`
+	StaleUntil time.Time `json:"stale_until"`
+	// Records are its records in presentation form, with their TTLs when stored.
+	Records []string `json:"records"`
+}
+
+// UpstreamState is what is known of an upstream server, as the admin socket shows it.
+type UpstreamState struct {
+	Server string `json:"server"`
+	// State is up, suspected or down; Since when it is up or down, zero for always.
+	State string    `json:"state"`
+	Since time.Time `json:"since,omitzero"`
+	// RTTSeconds is the smoothed round trip, P95Seconds what 95 of 100 stay within.
+	RTTSeconds float64 `json:"rtt_seconds"`
+	P95Seconds float64 `json:"p95_seconds"`
+	// PerSecond and Outstanding are what the server is sent at this moment, Waiting
+	// how many questions wait for its budget, Refused how many it cost so far.
+	PerSecond   int    `json:"per_second"`
+	Outstanding int    `json:"outstanding"`
+	Waiting     int    `json:"waiting"`
+	Refused     uint64 `json:"refused"`
+}
+
+// Flushed is how many answers a flush removed.
+type Flushed struct {
+	Removed int `json:"removed"`
+}
+
+// admin answers on a unix socket for the life of the process.
+type admin struct {
+	shared *slot
+	server *http.Server
+}
+
+// startAdmin listens on the socket of a state directory, once in a process: a
+// reload keeps it. A socket that a dead process left is replaced.
+func (s *slot) startAdmin(directory string) error {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	if s.admin != nil {
+		return nil
+	}
+	path := filepath.Join(directory, AdminSocket)
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("replacing the admin socket: %w", err)
+	}
+	listener, err := net.Listen("unix", path)
+	if err != nil {
+		return fmt.Errorf("listening on the admin socket: %w", err)
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		return errors.Join(fmt.Errorf("protecting the admin socket: %w", err), listener.Close())
+	}
+	a := &admin{shared: s}
+	a.server = &http.Server{Handler: a.routes(), ReadHeaderTimeout: 5 * time.Second}
+	s.admin = a
+	go func() { _ = a.server.Serve(listener) }()
+	return nil
+}
+
+// stopAdmin ends the socket at the end of the process.
+func (s *slot) stopAdmin() error {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	if s.admin == nil {
+		return nil
+	}
+	stopped := s.admin.server.Close()
+	s.admin = nil
+	return stopped
+}
+
+func (a *admin) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /cache/stats", func(w http.ResponseWriter, _ *http.Request) { answerJSON(w, a.shared.answersNow().Stats()) })
+	mux.HandleFunc("GET /cache/answers/{name}", a.keptAnswers)
+	mux.HandleFunc("DELETE /cache/answers/{name}", a.flush)
+	mux.HandleFunc("GET /upstreams", func(w http.ResponseWriter, _ *http.Request) { answerJSON(w, a.shared.upstreamStates()) })
+	return mux
+}
+
+func answerJSON(w http.ResponseWriter, value any) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(value)
+}
+
+func (a *admin) keptAnswers(w http.ResponseWriter, r *http.Request) {
+	entries, err := a.shared.answersNow().Lookup(dns.CanonicalName(r.PathValue("name")))
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	kept := []KeptAnswer{}
+	for _, entry := range entries {
+		kept = append(kept, describe(entry))
+	}
+	answerJSON(w, kept)
+}
+
+// flush forgets a name or, with suffix=true, everything at and below it.
+func (a *admin) flush(w http.ResponseWriter, r *http.Request) {
+	removed, err := a.shared.answersNow().Flush(dns.CanonicalName(r.PathValue("name")), r.URL.Query().Get("suffix") == "true")
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	answerJSON(w, Flushed{Removed: removed})
+}
+
+func describe(entry cache.Entry) KeptAnswer {
+	key := entry.Key()
+	kept := KeptAnswer{
+		Name: key.Question.Presentation(), Type: dns.Type(key.Question.Type).String(), Kind: entry.Kind().String(),
+		Expires: entry.Expires(), StaleUntil: entry.StaleUntil(), Records: []string{},
+	}
+	message := new(dns.Msg)
+	if message.Unpack(entry.Message()) != nil {
+		return kept
+	}
+	for _, record := range slices.Concat(message.Answer, message.Ns) {
+		kept.Records = append(kept.Records, strings.ReplaceAll(record.String(), "\t", " "))
+	}
+	return kept
+}
+
+func (s *slot) answersNow() *cache.Cache {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	return s.answers
+}
+
+func (s *slot) upstreamStates() []UpstreamState {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	states := []UpstreamState{}
+	for endpoint, shared := range s.servers {
+		health, stats := shared.server.Health(), shared.server.Stats()
+		state := UpstreamState{
+			Server: endpoint.String(), State: "up", Since: health.Since,
+			RTTSeconds: health.RTT.Seconds(), P95Seconds: health.P95.Seconds(),
+			PerSecond: stats.PerSecond, Outstanding: stats.Outstanding, Waiting: stats.Waiting, Refused: stats.Refused,
+		}
+		switch {
+		case health.Down:
+			state.State = "down"
+		case health.Suspected:
+			state.State = "suspected"
+		}
+		states = append(states, state)
+	}
+	slices.SortFunc(states, func(a, b UpstreamState) int { return compareServers(a.Server, b.Server) })
+	return states
+}
+
+// compareServers sorts addresses as addresses, and the others behind them by text.
+func compareServers(a, b string) int {
+	left, leftErr := netip.ParseAddrPort(a)
+	right, rightErr := netip.ParseAddrPort(b)
+	if leftErr == nil && rightErr == nil {
+		return left.Compare(right)
+	}
+	return strings.Compare(a, b)
+}
