@@ -54,11 +54,25 @@ func (s *service) answer(ctx context.Context, o *outcome) {
 		if s.tooEarly(o.route, hit.Failure, o.query.arrived) {
 			o.cacheState = fromFailure
 			o.stop(dns.RcodeServerFailure, dns.ExtendedErrorCodeCachedError, "an upstream failed on this question a moment ago")
-			return
+		} else {
+			s.fetch(ctx, o)
 		}
-		s.fetch(ctx, o)
 	default:
 		s.fetch(ctx, o)
+	}
+	if o.answer == nil && o.query.key.DO {
+		s.useUnsigned(o)
+	}
+}
+
+// useUnsigned answers a client that takes DNSSEC records with what is kept for
+// those that do not, when there is nothing else: an answer without signatures is
+// better than none, and a validator sees that they are missing.
+func (s *service) useUnsigned(o *outcome) {
+	key := o.query.key
+	key.DO = false
+	if hit := s.cache.Get(&key, o.query.arrived); hit.Entry.Exists() && o.route.owns(hit.Entry) {
+		s.use(o, hit.Entry, fromStale)
 	}
 }
 

@@ -44,10 +44,16 @@ func servfail(reply *dns.Msg) { reply.Rcode = dns.RcodeServerFailure }
 // askAt asks as if it were so much later than the start.
 func askAt(t *testing.T, handler *Handler, name string, later time.Duration) (*outcome, *dns.Msg) {
 	t.Helper()
+	return askSignedAt(t, handler, name, later, false)
+}
+
+// askSignedAt is askAt with the DO bit set or not.
+func askSignedAt(t *testing.T, handler *Handler, name string, later time.Duration, signed bool) (*outcome, *dns.Msg) {
+	t.Helper()
 	now := start.Add(later)
 	request := new(dns.Msg)
 	request.SetQuestion(name, dns.TypeA)
-	request.SetEdns0(1232, false)
+	request.SetEdns0(1232, signed)
 	asked := new(wire.Query)
 	if err := wire.QueryOf(request, false, asked); err != nil {
 		t.Fatal(err)
@@ -184,5 +190,17 @@ func TestRecordsNobodyAskedForAreNotHandedOn(t *testing.T) {
 	_, reply := askAt(t, newHandler(t, upstream.address, "", longAgo), name, 0)
 	if got, want := summary(reply.Answer), name+" CNAME db1.privatelink.database.windows.net. | db1.privatelink.database.windows.net. A 10.0.2.4"; got != want {
 		t.Errorf("answer = %s, want %s", got, want)
+	}
+}
+
+func TestAnswerWithoutSignaturesIsBetterThanNone(t *testing.T) {
+	const name = "db1.database.windows.net."
+	upstream := newChanging(t, sql[name+" A"])
+	handler := newHandler(t, upstream.address, "", longAgo)
+	askAt(t, handler, name, 0)
+	upstream.answerWith(servfail)
+	_, reply := askSignedAt(t, handler, name, 20*time.Second, true)
+	if code, _ := extendedError(reply); lastAddress(reply) != "10.0.2.4" || code != 3 || !reply.IsEdns0().Do() {
+		t.Errorf("with DO while the upstream fails: %v, want the kept address with EDE 3", reply)
 	}
 }
