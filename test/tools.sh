@@ -10,6 +10,7 @@ need unbound unbound
 need dnsmasq dnsmasq-base
 need ip iproute2
 need gcc gcc
+need dnsperf dnsperf
 [ -n "$missing" ] || exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
 	echo "installing$missing"

@@ -1,0 +1,68 @@
+//go:build linux
+
+package prove
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+)
+
+// endpoints is a world of databases that all have private endpoints, each with
+// an address of its own, so that an answer to the wrong question is seen.
+type endpoints struct {
+	number int
+	// private is the TTL of the private addresses. The CNAMEs live six times
+	// as long: 10 and 60 seconds are what Azure gives.
+	private time.Duration
+}
+
+func (e endpoints) name(i int) string { return fmt.Sprintf("n%d.database.windows.net.", i) }
+
+func (e endpoints) address(i int) netip.Addr {
+	return netip.AddrFrom4([4]byte{10, byte(1 + i>>16), byte(i >> 8), byte(i)})
+}
+
+// expected returns every name with its private address.
+func (e endpoints) expected() map[string]netip.Addr {
+	all := make(map[string]netip.Addr, e.number)
+	for i := range e.number {
+		all[e.name(i)] = e.address(i)
+	}
+	return all
+}
+
+// names returns the first names.
+func (e endpoints) names(number int) []string {
+	names := make([]string, number)
+	for i := range names {
+		names[i] = e.name(i)
+	}
+	return names
+}
+
+// world returns the simulator's world file.
+func (e endpoints) world() string {
+	var private, aliases, public strings.Builder
+	seconds := int(e.private.Seconds())
+	for i := range e.number {
+		fmt.Fprintf(&private, "      n%d %d A %s\n", i, seconds, e.address(i))
+		fmt.Fprintf(&aliases, "        n%d %d CNAME n%d.privatelink.database.windows.net.\n", i, 6*seconds, i)
+		fmt.Fprintf(&public, "        n%d 60 A 203.0.113.10\n", i)
+	}
+	return fmt.Sprintf(`vnets:
+  - name: hub
+    networks: [127.0.0.0/8]
+private_zones:
+  - name: privatelink.database.windows.net
+    links: [{vnet: hub}]
+    records: |
+%spublic:
+  zones:
+    - name: database.windows.net
+      records: |
+%s    - name: privatelink.database.windows.net
+      records: |
+%s`, &private, &aliases, &public)
+}

@@ -1,0 +1,43 @@
+//go:build linux
+
+package prove
+
+import (
+	"os/exec"
+	"testing"
+)
+
+// TestProve runs every proof, and prints one table of what was measured.
+func TestProve(t *testing.T) {
+	if _, err := exec.LookPath("dnsperf"); err != nil {
+		t.Skipf("no load without dnsperf: %v", err)
+	}
+	r := newRun(t)
+	for _, each := range []struct {
+		name  string
+		prove func(*proof)
+		// alone is for loads that need the machine for themselves. In the
+		// short form all others run at once.
+		alone bool
+		// routes is for what only a subject with routes can do.
+		routes bool
+	}{
+		{"budget", proveBudget, true, false},
+		{"retry storm", proveStorm, true, false},
+		{"outage", func(p *proof) { proveOutage(p, false) }, false, false},
+		{"outage with restart", func(p *proof) { proveOutage(p, true) }, false, false},
+		{"leak, fallbacks off", func(p *proof) { proveNoLeak(p, false) }, false, true},
+		{"leak, fallbacks on", func(p *proof) { proveNoLeak(p, true) }, false, true},
+		{"partner", provePartner, false, true},
+	} {
+		t.Run(each.name, func(t *testing.T) {
+			if each.routes && !r.subject.routes {
+				t.Skipf("%s has no routes", r.subject.title)
+			}
+			if !each.alone && !r.full {
+				t.Parallel()
+			}
+			each.prove(r.newProof(t, each.name))
+		})
+	}
+}
