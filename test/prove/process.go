@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -32,10 +33,11 @@ type process struct {
 	ended   chan struct{} // closed when the process has ended
 }
 
-// serve starts our program and returns when it serves.
-func (p *proof) serve(corefile string) *process {
+// serve starts our program and returns when it serves. What goes before it on
+// the command line may be empty.
+func (p *proof) serve(before []string, corefile string) *process {
 	p.t.Helper()
-	s, err := p.launch(corefile)
+	s, err := p.launch(before, corefile)
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -44,11 +46,11 @@ func (p *proof) serve(corefile string) *process {
 
 // serveAnywhere starts our program at a free address, with the Corefile that
 // is written for it.
-func (p *proof) serveAnywhere(write func(netip.AddrPort) string) (*process, netip.AddrPort) {
+func (p *proof) serveAnywhere(before []string, write func(netip.AddrPort) string) (*process, netip.AddrPort) {
 	p.t.Helper()
 	for range 3 {
 		address := freeAddress(p.t)
-		s, err := p.launch(write(address))
+		s, err := p.launch(before, write(address))
 		switch {
 		case err == nil:
 			return s, address
@@ -61,8 +63,9 @@ func (p *proof) serveAnywhere(write func(netip.AddrPort) string) (*process, neti
 	return nil, netip.AddrPort{}
 }
 
-func (p *proof) launch(corefile string) (*process, error) {
-	s := &process{command: exec.Command(p.program, "serve", "-c", corefile), ended: make(chan struct{})}
+func (p *proof) launch(before []string, corefile string) (*process, error) {
+	line := slices.Concat(before, []string{p.program, "serve", "-c", corefile})
+	s := &process{command: exec.Command(line[0], line[1:]...), ended: make(chan struct{})}
 	s.output.serving = make(chan struct{})
 	s.command.Stdout, s.command.Stderr = &s.output, &s.output
 	s.command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

@@ -22,11 +22,16 @@ type simulator struct {
 	world   string
 }
 
+// first lets the simulator run before all others, where that is permitted.
+// It counts a question when it gets to read it: on a machine short of
+// processors it would see bursts that nobody sent, and Azure is not short.
+var first = []string{"nice", "-n", "-15"}
+
 // azure starts a simulator of a world, with further lines of its stanza.
 func (p *proof) azure(world string, stanza ...string) *simulator {
 	p.t.Helper()
 	s := &simulator{proof: p}
-	s.process, s.address = p.serveAnywhere(func(address netip.AddrPort) string {
+	s.process, s.address = p.serveAnywhere(first, func(address netip.AddrPort) string {
 		s.world = p.file(fmt.Sprintf("world.%d.yaml", address.Port()), world)
 		return s.configure(address, stanza)
 	})
@@ -48,7 +53,7 @@ func (s *simulator) configure(address netip.AddrPort, stanza []string) string {
 func (s *simulator) replace(stanza ...string) {
 	s.proof.t.Helper()
 	s.stop()
-	s.process = s.proof.serve(s.configure(s.address, stanza))
+	s.process = s.proof.serve(first, s.configure(s.address, stanza))
 }
 
 // stats are the simulator's counters since its start.

@@ -68,7 +68,7 @@ func (p *proof) privatelink(state string, azure netip.AddrPort, stanza ...string
 func (p *proof) start(plugins string) *server {
 	p.t.Helper()
 	s := &server{proof: p}
-	s.process, s.address = p.serveAnywhere(func(address netip.AddrPort) string {
+	s.process, s.address = p.serveAnywhere(nil, func(address netip.AddrPort) string {
 		s.corefile = p.file(fmt.Sprintf("Corefile.%d", address.Port()), fmt.Sprintf(`.:%d {
     bind %s
     %s
@@ -85,5 +85,5 @@ func (s *server) restart() {
 	if code := s.stop(); code != 0 {
 		s.proof.t.Errorf("after SIGTERM the exit code is %d, want 0; the server said:\n%s", code, s.output.tail())
 	}
-	s.process = s.proof.serve(s.corefile)
+	s.process = s.proof.serve(nil, s.corefile)
 }
