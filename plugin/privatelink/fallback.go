@@ -78,7 +78,7 @@ func (s *service) take(o *outcome, answer *upstream.Answer, group *upstream.Grou
 // chain without it proves that there is no private address to be missed. One
 // broken name, for which a server says SERVFAIL, is no outage.
 func (s *service) askAfterOutage(ctx context.Context, o *outcome, failure error) {
-	mayAsk := o.route.outage != nil && o.match.Zone == nil && !o.guarded && !s.policy.Guard.Protects(o.query.name, verdict.Chain{}, s.catalog)
+	mayAsk := o.route.outage != nil && o.match.Zone == nil && !o.guarded && !s.keeps(&o.query) && !s.policy.Guard.Protects(o.query.name, verdict.Chain{}, s.catalog)
 	if !mayAsk || !isOutage(failure) {
 		o.fail(failure)
 		return
@@ -95,6 +95,20 @@ func (s *service) askAfterOutage(ctx context.Context, o *outcome, failure error)
 	}
 	s.take(o, answer, o.route.outage)
 	o.fallback = afterOutage
+}
+
+// keeps reports whether there is an answer that can be used instead of asking
+// publicly, be it stale. Its chain may lead to a name that must be private, of
+// which the question's own name tells nothing.
+func (s *service) keeps(q *query) bool {
+	for _, signed := range []bool{false, true} {
+		key := q.key
+		key.DO = signed
+		if s.cache.Get(&key, s.now()).Entry.Exists() {
+			return true
+		}
+	}
+	return false
 }
 
 // isOutage reports whether no server replied at all.

@@ -5,11 +5,14 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/miekg/dns"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/privatelink-dns/privatelink-dns/plugin/cache"
 	"github.com/privatelink-dns/privatelink-dns/plugin/policy"
+	"github.com/privatelink-dns/privatelink-dns/plugin/wire"
 )
 
 // public is a resolver on the internet that remembers what it was asked.
@@ -199,5 +202,29 @@ func TestWithheldAnswers(t *testing.T) {
 					dns.RcodeToString[reply.Rcode], len(reply.Answer), code, hasSOA, dns.RcodeToString[tc.wantRcode], tc.wantSOA)
 			}
 		})
+	}
+}
+
+func TestOutageAsksNothingPubliclyThatIsKept(t *testing.T) {
+	const name = "sql.corp.example."
+	other := newPublic(t)
+	dead := silent(t)
+	handler := withFallbacks(t, dead, other, "route . azure outage=public\nmust-private db1.database.windows.net")
+	s := handler.current.Load().service
+	kept := new(dns.Msg)
+	records(name+" 60 IN CNAME db1.database.windows.net.", "db1.database.windows.net. 10 IN A 10.0.2.4")(kept)
+	question, err := wire.NewQuestion(name, dns.TypeA, dns.ClassINET)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := cache.Key{Question: question}
+	entry, err := cache.Make(&key, kept, cache.Meta{Group: s.routes.rest.id}, cache.Lifetimes{MaxTTL: time.Minute, MaxStale: time.Hour}, start)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.cache.Put(entry)
+	_, reply := askAt(t, handler, name, time.Minute)
+	if got := lastAddress(reply); got != "10.0.2.4" || other.wasAsked(name) {
+		t.Errorf("stale answer %q, public DNS asked: %v; want 10.0.2.4 and not asked", got, other.wasAsked(name))
 	}
 }
