@@ -106,7 +106,7 @@ func unmap(network netip.Prefix) netip.Prefix {
 // ClassOf returns the class of a client. It does not allocate; its cost grows
 // with the number of different prefix lengths, not of networks.
 func (c *Clients) ClassOf(client netip.Addr) Class {
-	client = client.Unmap().WithZone("")
+	client = client.Unmap()
 	for _, length := range c.lengths {
 		network, err := client.Prefix(length)
 		if err != nil {

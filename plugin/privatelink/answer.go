@@ -133,24 +133,27 @@ func (s *service) refresh(o *outcome, failure cache.Entry) {
 	if s.tooEarly(o.route, failure, o.query.arrived) {
 		return
 	}
+	s.join(upstream.LowPriority(context.Background()), o)
+}
+
+// join asks upstream, or joins who asks the same already. Nobody's leaving can
+// cancel it: ctx is that of nobody, with the priority.
+func (s *service) join(ctx context.Context, o *outcome) (joined *flight[*outcome], shared bool) {
 	q, match, way := o.query, o.match, o.route
-	s.flights.join(flightKey{q.key, way.id}, func() (*outcome, error) {
-		return s.askUpstream(upstream.LowPriority(context.Background()), q, match, way), nil
+	return s.flights.join(flightKey{q.key, way.id}, func() (*outcome, error) {
+		return s.askUpstream(ctx, q, match, way), nil
 	})
 }
 
 // fetch asks upstream, together with everybody who asks the same at this moment,
 // and waits for the answer until ctx is done.
 func (s *service) fetch(ctx context.Context, o *outcome) {
-	q, match, way := o.query, o.match, o.route
-	flight, shared := s.flights.join(flightKey{q.key, way.id}, func() (*outcome, error) {
-		return s.askUpstream(context.Background(), q, match, way), nil
-	})
+	joined, shared := s.join(context.Background(), o)
 	o.cacheState = fromUpstream
 	if shared {
 		o.cacheState = fromShared
 	}
-	landed, err := flight.wait(ctx)
+	landed, err := joined.wait(ctx)
 	if err != nil {
 		o.fail(fmt.Errorf("waiting for an answer: %w", err))
 		return
@@ -164,7 +167,7 @@ type flightKey struct {
 	route    uint32
 }
 
-// askUpstream asks and keeps what comes. Nobody's leaving can cancel it.
+// askUpstream asks and keeps what comes.
 func (s *service) askUpstream(ctx context.Context, q query, match catalog.Match, way *route) *outcome {
 	ctx, cancel := context.WithTimeout(ctx, replyTime)
 	defer cancel()
@@ -227,7 +230,7 @@ func (s *service) use(o *outcome, entry cache.Entry, state cacheState) {
 	o.entry, o.cacheState = entry, state
 	o.fallback = fallbackOf(entry.Meta().Flags)
 	o.group = o.route.group
-	o.finding = verdict.Of(o.query.name, o.query.qtype, kept, s.catalog, s.private)
+	o.finding = s.findingOf(&o.query, kept)
 	if state == fromStale {
 		o.staleAnswer()
 	}

@@ -133,6 +133,14 @@ func (c *config) summary(namespaces int) string {
 // summaryRoutes keeps the summary on one line; rules files hold thousands.
 const summaryRoutes = 8
 
+// stateDirectory is where state is kept, empty for nowhere.
+func (c *config) stateDirectory() string {
+	if c.state.value == "" {
+		return ""
+	}
+	return c.path(c.state.value)
+}
+
 // path makes a path of the configuration absolute or relative to where the
 // program runs.
 func (c *config) path(written string) string {

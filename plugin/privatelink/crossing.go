@@ -55,7 +55,7 @@ func (s *service) askTail(ctx context.Context, o *outcome, index int, tail *outc
 	o.answer.Msg.Ns, o.answer.Msg.Extra = message.Ns, message.Extra
 	o.answer.Attempts = append(o.answer.Attempts, tail.answer.Attempts...)
 	o.fallback = tail.fallback
-	o.finding = verdict.Of(o.query.name, o.query.qtype, o.answer.Msg, s.catalog, s.private)
+	o.finding = s.findingOf(&o.query, o.answer.Msg)
 }
 
 // headOf keeps the CNAMEs from name up to and with the link of the index, in

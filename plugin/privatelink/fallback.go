@@ -7,6 +7,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"github.com/privatelink-dns/privatelink-dns/plugin/policy"
 	"github.com/privatelink-dns/privatelink-dns/plugin/upstream"
 	"github.com/privatelink-dns/privatelink-dns/plugin/verdict"
 )
@@ -69,7 +70,12 @@ func (s *service) ask(ctx context.Context, o *outcome) {
 // take makes an answer the outcome's.
 func (s *service) take(o *outcome, answer *upstream.Answer, group *upstream.Group) {
 	o.answer, o.group = answer, group
-	o.finding = verdict.Of(o.query.name, o.query.qtype, answer.Msg, s.catalog, s.private)
+	o.finding = s.findingOf(&o.query, answer.Msg)
+}
+
+// findingOf says what a reply to a query means.
+func (s *service) findingOf(q *query, reply *dns.Msg) verdict.Finding {
+	return verdict.Of(q.name, q.qtype, reply, s.catalog, s.private)
 }
 
 // askAfterOutage asks public DNS when every upstream of the route is silent,
@@ -88,7 +94,7 @@ func (s *service) askAfterOutage(ctx context.Context, o *outcome, failure error)
 		o.fail(errors.Join(failure, err))
 		return
 	}
-	finding := verdict.Of(o.query.name, o.query.qtype, answer.Msg, s.catalog, s.private)
+	finding := s.findingOf(&o.query, answer.Msg)
 	if finding.Zone != nil || s.policy.Guard.Protects(o.query.name, finding.Chain, s.catalog) {
 		o.fail(failure)
 		return
@@ -152,7 +158,7 @@ func (s *service) judge(o *outcome) *outcome {
 		meaning = verdict.Public
 	}
 	action, rule := s.policy.Guard.Judge(meaning, protected)
-	if rule == 0 {
+	if rule == policy.NoRule {
 		return o.diagnose()
 	}
 	o.decision.Action, o.decision.Rule = action, rule

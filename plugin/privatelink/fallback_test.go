@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
-	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/privatelink-dns/privatelink-dns/plugin/cache"
 	"github.com/privatelink-dns/privatelink-dns/plugin/policy"
@@ -57,20 +56,9 @@ func (p *public) wasAsked(name string) bool {
 // withFallbacks returns a handler that asks upstream first and then public.
 func withFallbacks(t *testing.T, upstream string, other *public, body string) *Handler {
 	t.Helper()
-	parsed, err := parseText(t.TempDir(), "privatelink {\nupstream azure "+upstream+"\nupstream public "+other.address+"\n"+body+"\n}")
-	if err != nil {
-		t.Fatal(err)
-	}
-	shared := newSlot()
-	built, err := build(parsed, shared)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { shared.release(built.lease) })
+	built := buildText(t, "upstream azure "+upstream+"\nupstream public "+other.address+"\n"+body)
 	built.policy.Chains = policy.NewChaseMemory(1, longAgo)
-	handler := &Handler{}
-	handler.current.Store(&configuration{service: built, metrics: newMetrics(built, newCollectors(prometheus.NewRegistry()))})
-	return handler
+	return handlerOf(built)
 }
 
 // linked is an upstream whose private zone holds no record for partner1.

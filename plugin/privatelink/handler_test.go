@@ -74,7 +74,15 @@ var sql = map[string]func(*dns.Msg){
 // the properties of body beside an upstream "azure" and a route for all.
 func newHandler(t *testing.T, upstream, body string, started time.Time) *Handler {
 	t.Helper()
-	parsed, err := parseText(t.TempDir(), "privatelink {\nupstream azure "+upstream+"\nroute . azure\n"+body+"\n}")
+	built := buildText(t, "upstream azure "+upstream+"\nroute . azure\n"+body)
+	built.policy.Chains = policy.NewChaseMemory(1, started)
+	return handlerOf(built)
+}
+
+// buildText builds the service of a stanza's lines, until the end of the test.
+func buildText(t testing.TB, body string) *service {
+	t.Helper()
+	parsed, err := parseText(t.TempDir(), "privatelink {\n"+body+"\n}")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +92,11 @@ func newHandler(t *testing.T, upstream, body string, started time.Time) *Handler
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { shared.release(built.lease) })
-	built.policy.Chains = policy.NewChaseMemory(1, started)
+	return built
+}
+
+// handlerOf puts a service in force, with metrics of its own.
+func handlerOf(built *service) *Handler {
 	handler := &Handler{}
 	handler.current.Store(&configuration{service: built, metrics: newMetrics(built, newCollectors(prometheus.NewRegistry()))})
 	return handler

@@ -18,7 +18,8 @@ import (
 var handover = newSlot()
 
 // slot keeps the upstream servers by endpoint, counted by the configurations
-// that use them, and the memory of chases. It is safe for concurrent use.
+// that use them, the memory of chases, the cache with the questions in flight,
+// and the admin socket. It is safe for concurrent use.
 type slot struct {
 	mutex    sync.Mutex
 	servers  map[endpoint]*sharedServer

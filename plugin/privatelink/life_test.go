@@ -11,7 +11,6 @@ import (
 	"github.com/coredns/caddy/caddyfile"
 	clog "github.com/coredns/coredns/plugin/pkg/log"
 	"github.com/miekg/dns"
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/privatelink-dns/privatelink-dns/plugin/cache"
@@ -36,10 +35,8 @@ func newRunning(t *testing.T, rules, body string) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
-	handler := &Handler{}
-	handler.current.Store(&configuration{service: built, metrics: newMetrics(built, newCollectors(prometheus.NewRegistry()))})
 	return &running{
-		stanza: unread, config: parsed, handler: handler, shared: shared,
+		stanza: unread, config: parsed, handler: handlerOf(built), shared: shared,
 		log: clog.NewWithPlugin(pluginName), stamps: stampsOf(parsed.files), stopWatching: make(chan struct{}),
 	}
 }

@@ -24,9 +24,7 @@ type query struct {
 	qtype, qclass uint16
 	opcode        int
 	// malformed: more than one OPT record (RFC 6891, section 6.1.1).
-	malformed     bool
-	dnssecOK      bool
-	checkDisabled bool
+	malformed bool
 
 	client    netip.AddrPort
 	transport string
@@ -39,23 +37,18 @@ func readQuery(w dns.ResponseWriter, request *dns.Msg, view string, now time.Tim
 	question := request.Question[0]
 	asked := new(wire.Query)
 	err := wire.QueryOf(request, w.RemoteAddr().Network() == "tcp", asked)
-	q := query{
-		asked:         asked,
-		key:           cache.KeyOf(asked, view),
-		malformed:     err != nil && !errors.Is(err, wire.ErrUnusual) && !errors.Is(err, wire.ErrOpcode),
-		name:          dns.CanonicalName(question.Name),
-		qtype:         question.Qtype,
-		qclass:        question.Qclass,
-		opcode:        request.Opcode,
-		checkDisabled: request.CheckingDisabled,
-		client:        addrPort(w.RemoteAddr()),
-		transport:     w.RemoteAddr().Network(),
-		arrived:       now,
+	return query{
+		asked:     asked,
+		key:       cache.KeyOf(asked, view),
+		malformed: err != nil && !errors.Is(err, wire.ErrUnusual) && !errors.Is(err, wire.ErrOpcode),
+		name:      dns.CanonicalName(question.Name),
+		qtype:     question.Qtype,
+		qclass:    question.Qclass,
+		opcode:    request.Opcode,
+		client:    addrPort(w.RemoteAddr()),
+		transport: w.RemoteAddr().Network(),
+		arrived:   now,
 	}
-	if options := request.IsEdns0(); options != nil {
-		q.dnssecOK = options.Do()
-	}
-	return q
 }
 
 func addrPort(address net.Addr) netip.AddrPort {
@@ -73,7 +66,8 @@ func unmap(address netip.AddrPort) netip.AddrPort {
 	return netip.AddrPortFrom(address.Addr().Unmap(), address.Port())
 }
 
-// of is the same question for another name.
+// of is the same question for another name of its chain. What the client asked,
+// and so the key that its answer is kept under, stays.
 func (q query) of(name string) query {
 	q.name = name
 	return q
@@ -87,5 +81,5 @@ func (q *query) supported() bool {
 
 // question is what is asked upstream.
 func (q *query) question() upstream.Question {
-	return upstream.Question{Name: q.name, Type: q.qtype, Class: q.qclass, DO: q.dnssecOK, CD: q.checkDisabled}
+	return upstream.Question{Name: q.name, Type: q.qtype, Class: q.qclass, DO: q.key.DO, CD: q.key.CD}
 }

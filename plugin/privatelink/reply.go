@@ -18,8 +18,6 @@ const (
 	// maxExtraText keeps an error within the smallest reply; the query log has
 	// the whole text.
 	maxExtraText = 240
-	// advertisedSize is the UDP size we can take (DNS flag day 2020).
-	advertisedSize = 1232
 )
 
 // compose makes the reply to a request: what is kept in wire form, told to this
@@ -75,7 +73,7 @@ func (o *outcome) addOptions(reply, request *dns.Msg) {
 	if request.IsEdns0() == nil {
 		return
 	}
-	reply.SetEdns0(advertisedSize, o.query.dnssecOK)
+	reply.SetEdns0(wire.AdvertisedSize, o.query.key.DO)
 	if o.extendedError != nil {
 		options := reply.IsEdns0()
 		carried := *o.extendedError

@@ -25,17 +25,7 @@ func routesOf(t testing.TB, routes string) *service {
 	for index, name := range strings.Fields("a b c d e") {
 		fmt.Fprintf(&groups, "upstream %s 10.0.0.%d\n", name, index+4)
 	}
-	parsed, err := parseText(t.TempDir(), "privatelink {\n"+groups.String()+routes+"\n}")
-	if err != nil {
-		t.Fatal(err)
-	}
-	shared := newSlot()
-	built, err := build(parsed, shared)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { shared.release(built.lease) })
-	return built
+	return buildText(t, groups.String()+routes)
 }
 
 func TestRouteOfName(t *testing.T) {

@@ -87,8 +87,8 @@ func (r *running) start() error {
 	current := r.handler.current.Load()
 	current.service.policy.Chains = r.shared.chaseMemory(r.restore, rand.Uint64(), time.Now())
 	r.restoreAnswers(current.service.cache)
-	if r.config.state.value != "" {
-		if err := r.shared.startAdmin(r.config.path(r.config.state.value)); err != nil {
+	if directory := r.config.stateDirectory(); directory != "" {
+		if err := r.shared.startAdmin(directory); err != nil {
 			return plugin.Error(pluginName, fmt.Errorf("%s: %w", r.config.state.where, err))
 		}
 	}
@@ -109,10 +109,10 @@ func (r *running) start() error {
 
 // prepareState sees at the start, not at the end, that the state can be written.
 func (r *running) prepareState() error {
-	if r.config.state.value == "" {
+	directory := r.config.stateDirectory()
+	if directory == "" {
 		return nil
 	}
-	directory := r.config.path(r.config.state.value)
 	if err := os.MkdirAll(directory, 0o700); err != nil {
 		return fmt.Errorf("%s: making the state directory: %w", r.config.state.where, err)
 	}
@@ -125,10 +125,11 @@ func (r *running) prepareState() error {
 }
 
 func (r *running) restore(now time.Time) *policy.ChaseMemory {
-	if r.config.state.value == "" {
+	directory := r.config.stateDirectory()
+	if directory == "" {
 		return nil
 	}
-	memory, err := restoreChases(r.config.path(r.config.state.value), now)
+	memory, err := restoreChases(directory, now)
 	if err != nil {
 		r.log.Warningf("starting without it: %s", err)
 	}
@@ -138,10 +139,11 @@ func (r *running) restore(now time.Time) *policy.ChaseMemory {
 // restoreAnswers fills the cache of a process that has just started. After a
 // reload the cache is there already, and newer than any file.
 func (r *running) restoreAnswers(answers *cache.Cache) {
-	if r.config.state.value == "" || answers.Len() > 0 {
+	directory := r.config.stateDirectory()
+	if directory == "" || answers.Len() > 0 {
 		return
 	}
-	count, err := restoreAnswers(r.config.path(r.config.state.value), answers, time.Now())
+	count, err := restoreAnswers(directory, answers, time.Now())
 	if err != nil {
 		r.log.Warningf("starting without them: %s", err)
 	}
@@ -178,10 +180,10 @@ func (r *running) endWatchAndLog() {
 }
 
 func (r *running) save() error {
-	if r.config.state.value == "" {
+	directory, current := r.config.stateDirectory(), r.handler.current.Load().service
+	if directory == "" {
 		return nil
 	}
-	directory, current := r.config.path(r.config.state.value), r.handler.current.Load().service
 	return errors.Join(
 		saveChases(directory, current.policy.Chains, time.Now()),
 		saveAnswers(directory, current.cache, time.Now()),

@@ -49,10 +49,11 @@ func (r *running) watch(stop <-chan struct{}) {
 
 // saveAnswers is for the day on which nobody says goodbye.
 func (r *running) saveAnswers() {
-	if r.config.state.value == "" {
+	directory := r.config.stateDirectory()
+	if directory == "" {
 		return
 	}
-	if err := saveAnswers(r.config.path(r.config.state.value), r.handler.current.Load().service.cache, time.Now()); err != nil {
+	if err := saveAnswers(directory, r.handler.current.Load().service.cache, time.Now()); err != nil {
 		r.log.Warningf("trying again in %s: %s", saveInterval, err)
 	}
 }

@@ -82,7 +82,6 @@ func (w *Writer) run(sink io.Writer) {
 			lines, count = lines[:0], 0
 		}
 	}
-	w.write(sink, lines, count)
 }
 
 // write hands count lines to the sink. Where it takes only a part, the line that
