@@ -10,6 +10,7 @@
 package cache
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/cespare/xxhash/v2"
@@ -31,6 +32,7 @@ type Limits struct {
 type Cache struct {
 	shards []*shard
 	seed   uint64
+	epoch  atomic.Uint64
 }
 
 // Numbers of shards, powers of two. Few shards for a small cache keep "least

@@ -27,14 +27,15 @@ func (c *Cache) Lookup(name string) ([]Entry, error) {
 
 // Flush removes the answers and failures of a name, or, where suffix is true, of a
 // name and all names below it, and returns how many. The name is fully qualified,
-// in any case; "." as a suffix is everything. What is asked upstream meanwhile may
-// be put back with the old answer: it is for the caller to see that it was asked
-// before. The error wraps wire.ErrName, and then nothing is removed.
+// in any case; "." as a suffix is everything. What was asked upstream before may
+// still come in with the old answer: that it was asked in another Epoch tells.
+// The error wraps wire.ErrName, and then nothing is removed.
 func (c *Cache) Flush(name string, suffix bool) (int, error) {
 	wanted, err := wire.NewQuestion(name, dns.TypeA, dns.ClassINET)
 	if err != nil {
 		return 0, err
 	}
+	c.epoch.Add(1)
 	matches := func(name []byte) bool { return bytes.Equal(name, wanted.Name()) }
 	if suffix {
 		matches = func(name []byte) bool { return isBelow(name, wanted.Name()) }
@@ -45,6 +46,9 @@ func (c *Cache) Flush(name string, suffix bool) (int, error) {
 	}
 	return flushed, nil
 }
+
+// Epoch is how many times Flush was called.
+func (c *Cache) Epoch() uint64 { return c.epoch.Load() }
 
 // isBelow reports whether a name is a suffix or below it; both are in wire form
 // and lower case.

@@ -12,6 +12,7 @@ import (
 	"github.com/privatelink-dns/privatelink-dns/plugin/catalog"
 	"github.com/privatelink-dns/privatelink-dns/plugin/upstream"
 	"github.com/privatelink-dns/privatelink-dns/plugin/verdict"
+	"github.com/privatelink-dns/privatelink-dns/plugin/wire"
 )
 
 const (
@@ -35,33 +36,61 @@ const (
 	fromShared   cacheState = "shared"
 )
 
-// answer finds the answer to a question that may be asked: kept and fresh, else
-// from the route's upstreams, else kept and stale.
-func (s *service) answer(ctx context.Context, o *outcome) {
-	hit := s.cache.Get(&o.query.key, o.query.arrived)
-	if !o.route.owns(hit.Entry) || !o.route.owns(hit.Failure) {
-		hit = cache.Hit{} // a reload gave the name to another group
-	}
-	switch hit.State {
-	case cache.Fresh:
+// recall finds a kept answer that can be told without waiting for a fresh one. It
+// reports false where there is none, and leaves in the outcome what there is.
+func (s *service) recall(o *outcome) (settled bool) {
+	hit := s.kept(o)
+	tooEarly := s.tooEarly(o.route, hit.Failure, o.query.arrived)
+	switch {
+	case hit.State == cache.Fresh:
 		s.use(o, hit.Entry, fromCache)
-	case cache.Due:
+	case hit.State == cache.Due:
 		s.use(o, hit.Entry, fromCache)
 		s.refresh(o, hit.Failure)
-	case cache.Stale:
-		s.answerStale(ctx, o, hit)
-	case cache.Failed:
-		if s.tooEarly(o.route, hit.Failure, o.query.arrived) {
-			o.cacheState = fromFailure
-			o.stop(dns.RcodeServerFailure, dns.ExtendedErrorCodeCachedError, "an upstream failed on this question a moment ago")
-		} else {
-			s.fetch(ctx, o)
-		}
-	default:
-		s.fetch(ctx, o)
-	}
-	if o.answer == nil && o.query.key.DO {
+	case hit.State == cache.Stale && tooEarly:
+		s.use(o, hit.Entry, fromStale)
+	case hit.State == cache.Stale && o.route.group.WouldWait():
+		s.use(o, hit.Entry, fromStale)
+		s.refresh(o, cache.Entry{})
+	case hit.State == cache.Failed && tooEarly:
+		o.cacheState = fromFailure
+		o.stop(dns.RcodeServerFailure, dns.ExtendedErrorCodeCachedError, "an upstream failed on this question a moment ago")
 		s.useUnsigned(o)
+	default:
+		o.stale = hit.Entry
+		return false
+	}
+	return true
+}
+
+// kept looks a question up.
+func (s *service) kept(o *outcome) cache.Hit {
+	hit := s.cache.Get(&o.query.key, o.query.arrived)
+	if !o.route.owns(hit.Entry) || !o.route.owns(hit.Failure) {
+		return cache.Hit{} // a reload gave the name to another group
+	}
+	return hit
+}
+
+// answer asks for a fresh answer and, where none comes in time, tells one that has
+// expired, while the question goes on.
+func (s *service) answer(ctx context.Context, o *outcome) {
+	if !o.stale.Exists() {
+		s.fetch(ctx, o)
+		if !o.answered() {
+			s.useUnsigned(o)
+		}
+		return
+	}
+	patience := patienceOtherwise
+	if failing(o.route.group) {
+		patience = patienceWhileFailing
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	s.fetch(ctx, o)
+	if !o.answered() {
+		s.use(o, o.stale, fromStale)
 	}
 }
 
@@ -70,32 +99,12 @@ func (s *service) answer(ctx context.Context, o *outcome) {
 // better than none, and a validator sees that they are missing.
 func (s *service) useUnsigned(o *outcome) {
 	key := o.query.key
+	if !key.DO {
+		return
+	}
 	key.DO = false
 	if hit := s.cache.Get(&key, o.query.arrived); hit.Entry.Exists() && o.route.owns(hit.Entry) {
 		s.use(o, hit.Entry, fromStale)
-	}
-}
-
-// answerStale answers a question whose answer has expired: with a fresh one, if
-// that comes soon, and else with the old one, while the question goes on.
-func (s *service) answerStale(ctx context.Context, o *outcome, hit cache.Hit) {
-	switch {
-	case s.tooEarly(o.route, hit.Failure, o.query.arrived):
-		s.use(o, hit.Entry, fromStale)
-	case o.route.group.WouldWait():
-		s.use(o, hit.Entry, fromStale)
-		s.refresh(o, cache.Entry{})
-	default:
-		patience := patienceOtherwise
-		if failing(o.route.group) {
-			patience = patienceWhileFailing
-		}
-		ctx, cancel := context.WithTimeout(ctx, patience)
-		defer cancel()
-		s.fetch(ctx, o)
-		if o.answer == nil {
-			s.use(o, hit.Entry, fromStale)
-		}
 	}
 }
 
@@ -139,9 +148,10 @@ func (s *service) refresh(o *outcome, failure cache.Entry) {
 // join asks upstream, or joins who asks the same already. Nobody's leaving can
 // cancel it: ctx is that of nobody, with the priority.
 func (s *service) join(ctx context.Context, o *outcome) (joined *flight[*outcome], shared bool) {
-	q, match, way := o.query, o.match, o.route
-	return s.flights.join(flightKey{q.key, way.id}, func() (*outcome, error) {
-		return s.askUpstream(ctx, q, match, way), nil
+	q, match, way := o.query.detached(), o.match, o.route
+	epoch := s.cache.Epoch()
+	return s.flights.join(flightKey{q.key, way.id, epoch}, func() (*outcome, error) {
+		return s.askUpstream(ctx, q, match, way, epoch), nil
 	})
 }
 
@@ -165,10 +175,13 @@ func (s *service) fetch(ctx context.Context, o *outcome) {
 type flightKey struct {
 	question cache.Key
 	route    uint32
+	// epoch parts the questions before a flush from those after it.
+	epoch uint64
 }
 
-// askUpstream asks and keeps what comes.
-func (s *service) askUpstream(ctx context.Context, q query, match catalog.Match, way *route) *outcome {
+// askUpstream asks and keeps what comes, unless answers were flushed meanwhile:
+// then it may be what the operator wants to be rid of.
+func (s *service) askUpstream(ctx context.Context, q query, match catalog.Match, way *route, epoch uint64) *outcome {
 	ctx, cancel := context.WithTimeout(ctx, replyTime)
 	defer cancel()
 	landed := &outcome{query: q, match: match, route: way}
@@ -181,9 +194,12 @@ func (s *service) askUpstream(ctx context.Context, q query, match catalog.Match,
 	entry, err := cache.Make(&q.key, reply, meta, s.lifetimes(landed), s.now())
 	if err != nil {
 		landed.answer, landed.finding = nil, verdict.Finding{}
-		return landed.fail(fmt.Errorf("group %q: %w", way.group.Name, err))
+		landed.fail(fmt.Errorf("group %q: %w", way.group.Name, err))
+		return landed
 	}
-	s.cache.Put(entry)
+	if epoch == s.cache.Epoch() {
+		s.cache.Put(entry)
+	}
 	if landed.answer != nil {
 		landed.entry = entry
 	}
@@ -220,17 +236,11 @@ func (s *service) lifetimes(o *outcome) cache.Lifetimes {
 // use makes a kept answer the outcome's. What it means is judged anew, so that a
 // reload that changes the catalog or the private ranges works at once.
 func (s *service) use(o *outcome, entry cache.Entry, state cacheState) {
-	kept := new(dns.Msg)
-	if err := kept.Unpack(entry.Message()); err != nil {
-		o.fail(fmt.Errorf("reading a kept answer: %w", err))
-		return
-	}
-	o.failure, o.extendedError, o.rcode = nil, nil, 0
-	o.answer = &upstream.Answer{Msg: kept}
-	o.entry, o.cacheState = entry, state
+	o.failure, o.extendedError, o.rcode = nil, wire.ExtendedError{}, 0
+	o.answer, o.entry, o.cacheState = nil, entry, state
 	o.fallback = fallbackOf(entry.Meta().Flags)
 	o.group = o.route.group
-	o.finding = s.findingOf(&o.query, kept)
+	o.finding = o.reader.Of(o.query.name, o.query.qtype, entry.Message(), s.catalog, s.private)
 	if state == fromStale {
 		o.staleAnswer()
 	}

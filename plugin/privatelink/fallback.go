@@ -148,7 +148,7 @@ func (s *service) askAfterMissing(ctx context.Context, o *outcome) {
 
 // judge withholds what may not be seen.
 func (s *service) judge(o *outcome) *outcome {
-	if o.answer == nil {
+	if !o.answered() {
 		return o
 	}
 	protected := s.policy.Guard.Protects(o.query.name, o.finding.Chain, s.catalog)

@@ -136,7 +136,7 @@ func (m *metrics) count(o *outcome) {
 	if o.match.Namespace != nil {
 		namespace = o.match.Namespace.Index
 	}
-	if o.answer != nil {
+	if o.answered() {
 		meaning = int(o.finding.Verdict)
 	}
 	m.query(namespace, meaning).Inc()

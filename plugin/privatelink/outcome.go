@@ -12,6 +12,7 @@ import (
 	"github.com/privatelink-dns/privatelink-dns/plugin/policy"
 	"github.com/privatelink-dns/privatelink-dns/plugin/upstream"
 	"github.com/privatelink-dns/privatelink-dns/plugin/verdict"
+	"github.com/privatelink-dns/privatelink-dns/plugin/wire"
 )
 
 // outcome is everything that was decided about a query. The reply and its
@@ -24,13 +25,16 @@ type outcome struct {
 	// route is nil where none was looked for or found.
 	route *route
 
-	// answer is what an upstream said; nil where none did. Then rcode and
-	// extendedError say why, and failure holds the attempts.
+	// answer is what an upstream said just now; nil where none did, be it that there
+	// is a kept answer or that rcode and extendedError say why there is none. Then
+	// failure holds the attempts.
 	answer  *upstream.Answer
 	finding verdict.Finding
-	// entry is the answer as it is told, cacheState where it came from.
+	// entry is the answer as it is told, cacheState where it came from; stale is an
+	// answer that has expired, for want of a better one.
 	entry      cache.Entry
 	cacheState cacheState
+	stale      cache.Entry
 	// group is the group that answered, fallback why it was not the route's.
 	group    *upstream.Group
 	fallback fallback
@@ -44,26 +48,51 @@ type outcome struct {
 	withheld bool
 
 	rcode         int
-	extendedError *dns.EDNS0_EDE
+	extendedError wire.ExtendedError
 	failure       error
+
+	// reader is what the finding of a kept answer is read with, and lives in.
+	reader verdict.Reader
 }
 
-func (o *outcome) refuseMalformed(clients *policy.Clients) *outcome {
+// answered reports whether there is an answer, kept or new.
+func (o *outcome) answered() bool { return o.entry.Exists() }
+
+// tells reports whether the client is given it.
+func (o *outcome) tells() bool { return o.answered() && !o.withheld }
+
+// restart makes an outcome ready for the next query of a read loop.
+func (o *outcome) restart(q query) {
+	reader := o.reader
+	*o = outcome{query: q, reader: reader}
+}
+
+// detached returns a copy that shares nothing with the read loop, for one who waits.
+func (o *outcome) detached() *outcome {
+	copied := *o
+	copied.reader = verdict.Reader{}
+	copied.query = o.query.detached()
+	asked := *o.query.asked
+	copied.query.asked = &asked
+	return &copied
+}
+
+func (o *outcome) refuseMalformed(clients *policy.Clients) bool {
 	o.decision = policy.Decision{Action: policy.Refuse, Rule: policy.Malformed, Class: clients.ClassOf(o.query.client.Addr())}
 	return o.stop(dns.RcodeFormatError, dns.ExtendedErrorCodeOther, "more than one OPT record")
 }
 
-func (o *outcome) refuseOperation() *outcome {
+func (o *outcome) refuseOperation() bool {
 	o.decision.Action, o.decision.Rule = policy.Refuse, policy.UnsupportedOperation
 	return o.stop(dns.RcodeRefused, dns.ExtendedErrorCodeNotSupported, "this server forwards questions and holds no zones: no UPDATE, NOTIFY, AXFR or IXFR")
 }
 
-func (o *outcome) refuseWithoutRoute() *outcome {
+func (o *outcome) refuseWithoutRoute() bool {
 	return o.stop(dns.RcodeRefused, dns.ExtendedErrorCodeNotAuthoritative, "no route for this name")
 }
 
 // reject answers by policy.
-func (o *outcome) reject() *outcome {
+func (o *outcome) reject() bool {
 	if o.decision.Rule == policy.ClientNotServed {
 		return o.stop(dns.RcodeRefused, dns.ExtendedErrorCodeProhibited, "this client is not served here")
 	}
@@ -84,7 +113,7 @@ func (o *outcome) publicName() string {
 }
 
 // fail answers a question that no upstream answered.
-func (o *outcome) fail(err error) *outcome {
+func (o *outcome) fail(err error) {
 	o.failure = err
 	code := dns.ExtendedErrorCodeNoReachableAuthority
 	for _, attempt := range o.attempts() {
@@ -92,7 +121,7 @@ func (o *outcome) fail(err error) *outcome {
 			code = dns.ExtendedErrorCodeNetworkError
 		}
 	}
-	return o.stop(dns.RcodeServerFailure, code, err.Error())
+	o.stop(dns.RcodeServerFailure, code, err.Error())
 }
 
 // adopt takes over what a shared question brought. It is shared: nothing in it
@@ -109,13 +138,14 @@ func (o *outcome) staleAnswer() {
 	if o.entry.Kind() == cache.NXDomain {
 		code = dns.ExtendedErrorCodeStaleNXDOMAINAnswer
 	}
-	o.extendedError = &dns.EDNS0_EDE{InfoCode: code, ExtraText: "no upstream answered in time; this answer is " + o.entry.Age(o.query.arrived).Truncate(time.Second).String() + " old"}
+	text := "no upstream answered in time; this answer is " + o.entry.Age(o.query.arrived).Truncate(time.Second).String() + " old"
+	o.extendedError = wire.ExtendedError{Present: true, Code: code, Text: text}
 }
 
 // diagnose tells a person with dig in hand what is wrong with the answer of a
 // private endpoint. The answer itself stays as it is.
 func (o *outcome) diagnose() *outcome {
-	if o.extendedError != nil {
+	if o.extendedError.Present {
 		return o // it is stale, which matters more
 	}
 	text, faulty := diagnoses[o.finding.Verdict]
@@ -125,7 +155,7 @@ func (o *outcome) diagnose() *outcome {
 	if faulty {
 		zone, upstream := o.finding.ZoneName, o.route.group.Name
 		text = strings.NewReplacer("ZONE", zone, "UPSTREAM", upstream).Replace(text)
-		o.extendedError = &dns.EDNS0_EDE{InfoCode: dns.ExtendedErrorCodeOther, ExtraText: text}
+		o.extendedError = wire.ExtendedError{Present: true, Code: dns.ExtendedErrorCodeOther, Text: text}
 	}
 	return o
 }
@@ -148,13 +178,15 @@ func (o *outcome) withhold(servfail bool) *outcome {
 	if o.decision.Rule == policy.UnlinkedAnswer {
 		text = "withheld: the chain enters " + o.finding.ZoneName + " but ends at a public address"
 	}
-	return o.stop(rcode, dns.ExtendedErrorCodeFiltered, text)
+	o.stop(rcode, dns.ExtendedErrorCodeFiltered, text)
+	return o
 }
 
-func (o *outcome) stop(rcode int, code uint16, text string) *outcome {
+// stop ends the search without an answer. It returns true: the outcome is settled.
+func (o *outcome) stop(rcode int, code uint16, text string) bool {
 	o.rcode = rcode
-	o.extendedError = &dns.EDNS0_EDE{InfoCode: code, ExtraText: text}
-	return o
+	o.extendedError = wire.ExtendedError{Present: true, Code: code, Text: text}
+	return true
 }
 
 // asked reports whether this query itself led to a question upstream: what was

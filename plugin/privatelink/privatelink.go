@@ -6,6 +6,7 @@ package privatelink
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"sync/atomic"
 	"time"
@@ -51,11 +52,14 @@ func (h *Handler) ServeDNS(ctx context.Context, w dns.ResponseWriter, request *d
 	o := c.service.resolve(ctx, q)
 	now := time.Now()
 	c.service.remember(o, now)
-	reply, err := o.compose(request, now)
-	if err != nil {
-		return dns.RcodeServerFailure, err
+	// CoreDNS's writer wants a message, for the plugins that look at it; our own
+	// loops send the bytes.
+	reply := new(dns.Msg)
+	if err := reply.Unpack(o.appendReply(nil, now)); err != nil {
+		return dns.RcodeServerFailure, fmt.Errorf("composing the reply: %w", err)
 	}
-	err = w.WriteMsg(reply)
+	reply.Compress = true
+	err := w.WriteMsg(reply)
 	if q.client.Addr() != azureDNS {
 		c.metrics.count(o)
 		h.record(o, time.Now())

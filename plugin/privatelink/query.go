@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/miekg/dns"
@@ -13,8 +14,9 @@ import (
 	"github.com/privatelink-dns/privatelink-dns/plugin/wire"
 )
 
-// query is a question with its circumstances. It is a value: nothing in it is
-// shared with the packet it came in.
+// query is a question with its circumstances. Nothing in it is shared with the
+// packet it came in, but a read loop uses the memory again for its next query: who
+// waits takes a copy that is detached.
 type query struct {
 	// asked is the question on the wire, with all that the reply depends on.
 	asked *wire.Query
@@ -71,6 +73,14 @@ func unmap(address netip.AddrPort) netip.AddrPort {
 func (q query) of(name string) query {
 	q.name = name
 	return q
+}
+
+// detached returns a copy that may outlive the packet. What the client asked, on
+// the wire, is not part of it.
+func (q *query) detached() query {
+	copied := *q
+	copied.name, copied.asked = strings.Clone(q.name), nil
+	return copied
 }
 
 // supported reports whether a forwarder can answer this at all: it holds no

@@ -34,8 +34,8 @@ func (o *outcome) record(now time.Time) *querylog.Record {
 	if o.match.Zone != nil {
 		record.PrivatelinkZone = strings.TrimSuffix(o.match.ZoneName(o.query.name), ".")
 	}
-	if o.extendedError != nil {
-		record.EDE = &querylog.EDE{Code: o.extendedError.InfoCode, Text: o.extendedError.ExtraText}
+	if o.extendedError.Present {
+		record.EDE = &querylog.EDE{Code: o.extendedError.Code, Text: o.extendedError.Text}
 	}
 	o.recordUpstream(record)
 	return record
@@ -53,10 +53,10 @@ func (o *outcome) recordUpstream(record *querylog.Record) {
 	if o.failure != nil {
 		record.Error = o.failure.Error()
 	}
-	if o.answer == nil {
+	if !o.answered() {
 		return
 	}
-	if o.cacheState == fromUpstream || o.cacheState == fromShared {
+	if o.answer != nil && (o.cacheState == fromUpstream || o.cacheState == fromShared) {
 		record.Upstream = o.answer.Server.String()
 		record.UpstreamTransport = string(o.answer.Transport)
 		record.UpstreamSeconds = o.answer.RTT.Seconds()
@@ -74,8 +74,8 @@ func (o *outcome) recordUpstream(record *querylog.Record) {
 
 // replyCode is the rcode of the reply.
 func (o *outcome) replyCode() int {
-	if o.answer != nil && !o.withheld {
-		return o.answer.Msg.Rcode
+	if o.tells() {
+		return o.entry.Rcode()
 	}
 	return o.rcode
 }

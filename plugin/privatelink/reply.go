@@ -1,7 +1,6 @@
 package privatelink
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/miekg/dns"
@@ -9,54 +8,46 @@ import (
 	"github.com/privatelink-dns/privatelink-dns/plugin/wire"
 )
 
+// rejectionTTL is how long, in seconds, an NXDOMAIN by policy may be kept, and
+// withheldTTL a NODATA in place of an answer that is withheld: short, so that a
+// change works soon.
 const (
-	// rejectionTTL is how long, in seconds, an NXDOMAIN by policy may be kept,
-	// and withheldTTL a NODATA in place of an answer that is withheld: short, so
-	// that a change works soon.
 	rejectionTTL = 10
 	withheldTTL  = 5
-	// maxExtraText keeps an error within the smallest reply; the query log has
-	// the whole text.
-	maxExtraText = 240
 )
 
-// compose makes the reply to a request: what is kept in wire form, told to this
-// client.
-func (o *outcome) compose(request *dns.Msg, now time.Time) (*dns.Msg, error) {
-	if o.answer != nil && !o.withheld {
-		return o.present(now)
+// appendReply appends the reply as the client is given it, whatever it came over,
+// and returns the longer buffer.
+func (o *outcome) appendReply(buffer []byte, now time.Time) []byte {
+	presentation := wire.Presentation{Error: o.extendedError}
+	if o.tells() {
+		presentation.Age, presentation.Flatten = o.entry.Age(now), o.flatten
+		if o.cacheState == fromStale {
+			presentation.StaleTTL = staleTTL
+		}
+		return wire.AppendReply(buffer, o.entry.Message(), o.query.asked, presentation)
 	}
-	reply := new(dns.Msg)
-	reply.SetReply(request)
-	reply.RecursionAvailable = true
-	reply.Compress = true
-	reply.Rcode = o.rcode
-	switch o.rcode {
-	case dns.RcodeNameError:
-		reply.Ns = []dns.RR{ownSOA(o.match.ZoneName(o.query.name), rejectionTTL)}
-	case dns.RcodeSuccess:
-		reply.Ns = []dns.RR{ownSOA(o.query.name, withheldTTL)}
+	if negative, err := o.ownNegative(); err == nil && negative != nil {
+		return wire.AppendReply(buffer, negative, o.query.asked, presentation)
 	}
-	o.addOptions(reply, request)
-	return reply, nil
+	return wire.AppendRcode(buffer, o.query.asked, o.rcode, presentation)
 }
 
-// present tells the answer to the client. CoreDNS's writer wants a message, for
-// the plugins that look at it; our own loops can send the bytes.
-func (o *outcome) present(now time.Time) (*dns.Msg, error) {
-	presentation := wire.Presentation{Age: o.entry.Age(now), Flatten: o.flatten}
-	if o.cacheState == fromStale {
-		presentation.StaleTTL = staleTTL
+// ownNegative is the message of a negative answer that no zone gave, nil where the
+// reply is no negative answer.
+func (o *outcome) ownNegative() ([]byte, error) {
+	var soa dns.RR
+	switch o.rcode {
+	case dns.RcodeNameError:
+		soa = ownSOA(o.match.ZoneName(o.query.name), rejectionTTL)
+	case dns.RcodeSuccess:
+		soa = ownSOA(o.query.name, withheldTTL)
+	default:
+		return nil, nil
 	}
-	if o.extendedError != nil {
-		presentation.Error = wire.ExtendedError{Present: true, Code: o.extendedError.InfoCode, Text: o.extendedError.ExtraText}
-	}
-	reply := new(dns.Msg)
-	if err := reply.Unpack(wire.AppendReply(nil, o.entry.Message(), o.query.asked, presentation)); err != nil {
-		return nil, fmt.Errorf("composing the reply: %w", err)
-	}
-	reply.Compress = true
-	return reply, nil
+	message := &dns.Msg{MsgHdr: dns.MsgHdr{Response: true, Rcode: o.rcode}, Ns: []dns.RR{soa}}
+	message.Question = []dns.Question{{Name: o.query.name, Qtype: o.query.qtype, Qclass: o.query.qclass}}
+	return message.Pack()
 }
 
 // told is the TTL that a kept record is told with.
@@ -65,21 +56,6 @@ func (o *outcome) told(ttl time.Duration, now time.Time) time.Duration {
 		return min(ttl, staleTTL*time.Second)
 	}
 	return max(ttl-o.entry.Age(now), 0)
-}
-
-// addOptions answers EDNS with EDNS (RFC 6891, section 6.1.1), and carries the
-// extended error where the client can read it (RFC 8914).
-func (o *outcome) addOptions(reply, request *dns.Msg) {
-	if request.IsEdns0() == nil {
-		return
-	}
-	reply.SetEdns0(wire.AdvertisedSize, o.query.key.DO)
-	if o.extendedError != nil {
-		options := reply.IsEdns0()
-		carried := *o.extendedError
-		carried.ExtraText = carried.ExtraText[:min(len(carried.ExtraText), maxExtraText)]
-		options.Option = append(options.Option, &carried)
-	}
 }
 
 // ownSOA is the SOA of a negative answer that no zone gave.

@@ -12,7 +12,19 @@ const replyTime = 4 * time.Second
 // resolve is the whole service: the rules in their order, from the question to
 // the outcome. It leaves no trace, so that it can also explain.
 func (s *service) resolve(ctx context.Context, q query) *outcome {
-	o := &outcome{query: q, match: s.catalog.Match(q.name)}
+	o := &outcome{query: q}
+	if !s.settle(o) {
+		s.await(ctx, o)
+	}
+	return s.judge(o)
+}
+
+// settle is the part of it that waits for nothing and, for a question whose answer
+// is kept, allocates nothing: a read loop can go through it. It reports false where
+// an upstream is to be waited for.
+func (s *service) settle(o *outcome) (settled bool) {
+	q := &o.query
+	o.match = s.catalog.Match(q.name)
 
 	// May this be asked?
 	if q.malformed {
@@ -31,11 +43,14 @@ func (s *service) resolve(ctx context.Context, q query) *outcome {
 		return o.refuseWithoutRoute()
 	}
 
+	// Is it known already? And how is it told?
+	o.flatten = s.flatten[o.decision.Class]
+	return s.recall(o)
+}
+
+// await is the part that waits.
+func (s *service) await(ctx context.Context, o *outcome) {
 	ctx, cancel := context.WithTimeout(ctx, replyTime)
 	defer cancel()
 	s.answer(ctx, o)
-
-	// May the answer be seen, and how is it told?
-	o.flatten = s.flatten[o.decision.Class]
-	return s.judge(o)
 }

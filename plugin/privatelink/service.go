@@ -126,7 +126,7 @@ func (s *service) remember(o *outcome, now time.Time) {
 		return
 	}
 	for _, link := range o.finding.Chain.Links {
-		if s.catalog.Match(link.Target).Zone != nil {
+		if link.Zone != nil {
 			s.policy.Chains.Remember(o.query.client.Addr(), link.Target, o.told(link.TTL, now), now)
 		}
 	}

@@ -32,3 +32,18 @@ func BenchmarkOf(b *testing.B) {
 		})
 	}
 }
+
+func BenchmarkReader(b *testing.B) {
+	zones, private := loadCatalog(b), PrivateNetworks()
+	msg := reply(b, publicName, dns.TypeA, dns.RcodeSuccess, publicName+" 60 IN CNAME "+privateName, privateName+" 10 IN A 10.0.2.4")
+	msg.Compress = true
+	packed, err := msg.Pack()
+	if err != nil {
+		b.Fatal(err)
+	}
+	var reader Reader
+	b.ReportAllocs()
+	for b.Loop() {
+		reader.Of(publicName, dns.TypeA, packed, zones, private)
+	}
+}

@@ -6,12 +6,16 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"github.com/privatelink-dns/privatelink-dns/plugin/catalog"
 )
 
 // Link is one CNAME of a chain. Target is lower case and fully qualified.
 type Link struct {
 	Target string
 	TTL    time.Duration
+	// Zone is the catalogued privatelink zone that Target lies in; nil for none.
+	Zone *catalog.Zone
 }
 
 // Chain is the way from a question's name over CNAME records to the records at

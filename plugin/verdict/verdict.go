@@ -73,15 +73,21 @@ type Finding struct {
 // the reply must be an answer to it. Neither is kept or changed.
 func Of(name string, qtype uint16, reply *dns.Msg, zones *catalog.Catalog, private Networks) Finding {
 	finding := Finding{Chain: follow(name, reply.Answer)}
-	finding.note(name, zones)
-	for _, link := range finding.Chain.Links {
-		finding.note(link.Target, zones)
-	}
+	finding.noteAll(name, zones)
 	finding.Verdict = judge(qtype, reply.Rcode, &finding, private)
 	return finding
 }
 
-func (f *Finding) note(name string, zones *catalog.Catalog) {
+func (f *Finding) noteAll(name string, zones *catalog.Catalog) {
+	f.note(name, zones)
+	for i := range f.Chain.Links {
+		link := &f.Chain.Links[i]
+		link.Zone = f.note(link.Target, zones)
+	}
+}
+
+// note takes in a name of the chain, and returns the catalogued zone it lies in.
+func (f *Finding) note(name string, zones *catalog.Catalog) *catalog.Zone {
 	match := zones.Match(name)
 	switch {
 	case match.Zone != nil && f.Zone == nil:
@@ -89,6 +95,7 @@ func (f *Finding) note(name string, zones *catalog.Catalog) {
 	case match.Zone == nil && f.Uncatalogued == "" && catalog.HasPrivatelinkLabel(name):
 		f.Uncatalogued = name
 	}
+	return match.Zone
 }
 
 func judge(qtype uint16, rcode int, finding *Finding, private Networks) Verdict {
