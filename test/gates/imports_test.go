@@ -18,6 +18,7 @@ var allowed = map[string][]string{
 	"plugin/cache":        {"plugin/wire"},
 	"plugin/upstream":     {"plugin/wire"},
 	"plugin/querylog":     {},
+	"plugin/batch":        {},
 	"plugin/azuresim":     {"plugin/catalog"},
 	"plugin/privatelink":  {"*"},
 	"cmd/privatelink-dns": {"*"},
