@@ -7,9 +7,10 @@ import "time"
 // or a probe.
 //
 // What is sent stays safely below the limits, because the server counts arrivals and
-// the network moves them together: 95% of PerSecond as a steady rate and at most 2%
-// at once, so that no second whatever has more than 97% of PerSecond; and 95% of
-// Outstanding.
+// the network moves them together: 95% of PerSecond as a steady rate and 2% at once, so
+// that no second has more than 97% of PerSecond; no 1.04 seconds whatever have more
+// than PerSecond, by the times at which queries really leave, also where this machine
+// is so busy that many leave late and together; and 95% of Outstanding.
 type Budget struct {
 	// PerSecond is the number of queries that the server takes in any second. 0 means
 	// that there is no limit.
@@ -72,6 +73,9 @@ func (b *bucket) take() {
 		b.tokens--
 	}
 }
+
+// refund takes a token back that was not used.
+func (b *bucket) refund() { b.tokens = min(b.burst, b.tokens+1) }
 
 // until returns how long it takes until the bucket has that many tokens.
 func (b *bucket) until(tokens float64) time.Duration {

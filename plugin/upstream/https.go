@@ -71,6 +71,10 @@ func (h *https) protocol() Transport { return HTTPS }
 // HTTP itself, so its ticket is released with it.
 func (h *https) exchange(ctx context.Context, q query, permit *ticket) ([]byte, error) {
 	defer permit.release()
+	if err := permit.depart(ctx); err != nil {
+		return nil, err
+	}
+	permit.left()
 	either, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stop := context.AfterFunc(h.closing, cancel)

@@ -14,13 +14,16 @@ const longestWait = 4 * time.Second
 
 // pacer keeps a server's budget: a query is sent with a ticket, which costs a token
 // and holds a slot until the ticket is released. Who comes first is served first,
-// clients before low priority.
+// clients before low priority. Tokens come in time, but who has one may be late; what
+// really leaves is counted by departures.
 type pacer struct {
 	closing chan struct{} // closed by close
+	made    time.Time     // what departures are counted from
 
 	mu       sync.Mutex
 	closed   bool
 	bucket   bucket
+	gone     departures
 	slots    int // that may be held; 0 for no limit
 	held     int
 	failing  bool   // the server is down
@@ -40,16 +43,8 @@ type applicant struct {
 	granted chan *ticket // holds one, so that nobody waits for the applicant
 }
 
-// ticket is the right to send one query. A nil ticket holds no slot.
-type ticket struct {
-	pacer    *pacer
-	at       time.Time
-	era      uint64
-	returned atomic.Bool
-}
-
 func newPacer(b Budget) *pacer {
-	p := &pacer{closing: make(chan struct{})}
+	p := &pacer{closing: make(chan struct{}), made: time.Now()}
 	p.set(b)
 	return p
 }
@@ -67,6 +62,9 @@ func (p *pacer) set(b Budget) {
 		p.bucket.tokens = p.bucket.burst
 	}
 	p.slots = b.slots()
+	if p.gone.limit != b.PerSecond {
+		p.gone.setLimit(b.PerSecond, now.Sub(p.made))
+	}
 	p.serve(now)
 }
 
@@ -196,12 +194,11 @@ func (p *pacer) behind(class priority) float64 {
 // issue makes a ticket.
 func (p *pacer) issue(now time.Time) *ticket {
 	p.bucket.take()
-	p.meter.count(now)
-	if p.slots == 0 {
-		return nil
+	t := &ticket{pacer: p, at: now, era: p.era, slot: p.slots > 0}
+	if t.slot {
+		p.held++
 	}
-	p.held++
-	return &ticket{pacer: p, at: now, era: p.era}
+	return t
 }
 
 // expected estimates how long a new query of a class will wait. Slots are handed on
@@ -216,34 +213,6 @@ func (p *pacer) expected(class priority) time.Duration {
 		return wait
 	}
 	return max(wait, time.Duration(ahead)*p.hold/time.Duration(p.share(class)))
-}
-
-// release gives a ticket's slot back. Only the first call counts. It takes the
-// pacer's lock only and may be called with any other held.
-func (t *ticket) release() {
-	if t == nil {
-		return
-	}
-	t.pacer.mu.Lock()
-	defer t.pacer.mu.Unlock()
-	t.pacer.giveBack(t)
-}
-
-// giveBack is release with the lock held.
-func (p *pacer) giveBack(t *ticket) {
-	if t == nil || t.returned.Swap(true) {
-		return
-	}
-	if t.era != p.era {
-		if t.era != p.era-1 || p.old == 0 {
-			return // forgotten
-		}
-		p.old--
-	}
-	now := time.Now()
-	p.held--
-	p.hold += (now.Sub(t.at) - p.hold) / 16
-	p.serve(now)
 }
 
 // serve hands tickets to those who wait, and arranges for the next time.

@@ -242,7 +242,7 @@ func (s *Server) send(ctx context.Context, t transport, q query, waiting *atomic
 	s.departs(start)
 	wire, err := t.exchange(ctx, q, permit)
 	now := time.Now()
-	r.rtt = now.Sub(start)
+	r.rtt = now.Sub(start) - permit.lateness()
 	r.replied = err == nil
 	s.learn(t, q, r.rtt, now, err)
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 
 // stream is one connection. tcp's lock guards pending, conn and replied.
 type stream struct {
-	out     chan []byte // messages to send; has room for all that can be pending
+	out     chan *asking // questions to send; has room for all that can be pending
 	pending map[uint16]*asking
 	conn    net.Conn  // nil while it is being opened
 	replied bool      // the server has replied on it
@@ -20,7 +20,7 @@ type stream struct {
 
 // open begins to open a connection, which takes questions from now on.
 func (t *tcp) open() *stream {
-	s := &stream{out: make(chan []byte, full), pending: make(map[uint16]*asking), heard: time.Now()}
+	s := &stream{out: make(chan *asking, full), pending: make(map[uint16]*asking), heard: time.Now()}
 	t.streams = append(t.streams, s)
 	t.workers.Go(func() { t.drop(s, t.converse(s)) })
 	return s
@@ -60,8 +60,14 @@ func (t *tcp) dial(ctx context.Context) (net.Conn, error) {
 func (s *stream) write(ctx context.Context) {
 	for {
 		select {
-		case message := <-s.out:
-			if _, err := s.conn.Write(message); err != nil {
+		case w := <-s.out:
+			if err := w.ticket.depart(ctx); err != nil {
+				continue // it has been abandoned, or the context has ended
+			}
+			// A server that does not read must not keep others' queries from leaving, so
+			// it has left before a write that may wait for that server.
+			w.ticket.left()
+			if _, err := s.conn.Write(w.message); err != nil {
 				return
 			}
 		case <-ctx.Done():

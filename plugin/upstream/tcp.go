@@ -96,6 +96,7 @@ func (t *tcp) exchange(ctx context.Context, q query, permit *ticket) ([]byte, er
 type asking struct {
 	stream    *stream
 	id        uint16
+	message   []byte // as it is sent, with its length
 	question  []byte
 	ticket    *ticket
 	sent      time.Time
@@ -119,16 +120,16 @@ func (t *tcp) register(ctx context.Context, q query, permit *ticket) (*asking, e
 		return nil, ErrBusy
 	}
 	w := &asking{stream: s, id: s.freeID(t.random), question: q.question, ticket: permit, sent: time.Now(), done: make(chan delivery, 1)}
-	message := q.withID(w.id, lengthSize)
-	binary.BigEndian.PutUint16(message, uint16(len(q.wire)))
+	w.message = q.withID(w.id, lengthSize)
+	binary.BigEndian.PutUint16(w.message, uint16(len(q.wire)))
 	s.pending[w.id] = w
 	if len(s.pending) == 1 {
 		s.arm()
 	}
-	// It has room: there is one message for a pending question at most, and those that
-	// were abandoned unsent are still pending or have been taken by the writer.
+	// It has room nearly always: there is one message for a pending question at most,
+	// and those that were abandoned unsent go as soon as the writer comes to them.
 	select {
-	case s.out <- message:
+	case s.out <- w:
 		return w, nil
 	default:
 		delete(s.pending, w.id)
@@ -151,8 +152,8 @@ func (t *tcp) choose() *stream {
 	return best
 }
 
-// abandon gives up a question that nobody waits for any more. One that holds a slot
-// stays in the table for a while. A connection on which nothing at all came in a time
+// abandon gives up a question that nobody waits for any more. One that was sent and
+// holds a slot stays in the table for a while. A connection on which nothing at all came in a time
 // that is enough for nearly all replies is retired: its path may have been cut.
 func (t *tcp) abandon(w *asking) {
 	t.mu.Lock()
@@ -161,7 +162,7 @@ func (t *tcp) abandon(w *asking) {
 		t.retire(w.stream)
 	}
 	left := abandonedFor - time.Since(w.sent)
-	if w.ticket == nil || left <= 0 {
+	if w.ticket == nil || left <= 0 || w.ticket.unsent() {
 		t.forget(w)
 		return
 	}

@@ -69,7 +69,9 @@ func (u *udp) exchange(ctx context.Context, q query, t *ticket) ([]byte, error) 
 		t.release()
 		return nil, err
 	}
-	if _, err := w.socket.conn.Write(w.message); err != nil {
+	if err := t.depart(ctx); err != nil {
+		u.withdraw(w, err)
+	} else if _, err := u.write(w); err != nil {
 		u.unsent(w, err)
 	}
 	select {
@@ -226,7 +228,7 @@ func (u *udp) abandon(w *waiter) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	left := abandonedFor - time.Since(w.sent)
-	if w.ticket == nil || left <= 0 {
+	if w.ticket == nil || left <= 0 || w.socket.pending[w.id] != w {
 		u.forget(w)
 		return
 	}
@@ -242,6 +244,23 @@ func (u *udp) abandon(w *waiter) {
 func (u *udp) forget(w *waiter) {
 	if w.socket.pending[w.id] == w {
 		u.remove(w)
+	}
+}
+
+// write sends a question that may leave now.
+func (u *udp) write(w *waiter) (int, error) {
+	defer w.ticket.left()
+	return w.socket.conn.Write(w.message)
+}
+
+// withdraw ends a question that was not sent, unless it has ended for another reason,
+// which is in done.
+func (u *udp) withdraw(w *waiter, err error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if w.socket.pending[w.id] == w {
+		u.remove(w)
+		w.done <- delivery{err: err}
 	}
 }
 

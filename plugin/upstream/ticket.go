@@ -1,0 +1,137 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// errReturned says that a ticket was released before its query left.
+var errReturned = errors.New("ticket returned")
+
+// ticket is the right to send one query. A nil ticket holds nothing and is always
+// valid. The pacer's lock guards all fields from departed on.
+type ticket struct {
+	pacer *pacer
+	at    time.Time // when it was issued
+	era   uint64
+	slot  bool // it holds a slot
+
+	departed bool // the query has left, or is leaving
+	returned bool
+	place    int           // among the departures
+	late     time.Duration // how long it was kept from leaving
+}
+
+// depart waits until the query may leave, which it does not have to unless many with
+// a ticket were late. The query must be written at once, and left be called when that
+// is done. The error is the context's, ErrClosed, or errReturned; nothing may be
+// written then.
+func (t *ticket) depart(ctx context.Context) error {
+	if t == nil {
+		return nil
+	}
+	for first := time.Now(); ; {
+		wait, err := t.pacer.letGo(t, first)
+		if wait == 0 {
+			return err
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return ctx.Err()
+		case <-t.pacer.closing:
+			timer.Stop()
+			return ErrClosed
+		}
+	}
+}
+
+// letGo lets a query leave, or returns how long to wait before it is tried again. first
+// is when it wanted to leave.
+func (p *pacer) letGo(t *ticket, first time.Time) (wait time.Duration, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if t.returned {
+		return 0, errReturned
+	}
+	now := time.Now()
+	if wait := p.gone.until(now.Sub(p.made)); wait > 0 {
+		return wait, nil
+	}
+	t.departed, t.place, t.late = true, p.gone.enter(), now.Sub(first)
+	p.meter.count(now)
+	return 0, nil
+}
+
+// left takes in that the query has been written.
+func (t *ticket) left() {
+	if t == nil {
+		return
+	}
+	t.pacer.mu.Lock()
+	defer t.pacer.mu.Unlock()
+	t.pacer.gone.left(t.place, time.Since(t.pacer.made))
+}
+
+// lateness returns for how long the query was kept from leaving.
+func (t *ticket) lateness() time.Duration {
+	t.pacer.mu.Lock()
+	defer t.pacer.mu.Unlock()
+	return t.late
+}
+
+// unsent reports whether the query has not left.
+func (t *ticket) unsent() bool {
+	if t == nil {
+		return false
+	}
+	t.pacer.mu.Lock()
+	defer t.pacer.mu.Unlock()
+	return !t.departed
+}
+
+// release gives a ticket's slot back, and the token where no query has left for it.
+// Only the first call counts. It takes the pacer's lock only and may be called with any
+// other held.
+func (t *ticket) release() {
+	if t == nil {
+		return
+	}
+	t.pacer.mu.Lock()
+	defer t.pacer.mu.Unlock()
+	t.pacer.giveBack(t)
+}
+
+// giveBack is release with the lock held.
+func (p *pacer) giveBack(t *ticket) {
+	if t == nil || t.returned {
+		return
+	}
+	t.returned = true
+	now := time.Now()
+	if !t.departed {
+		p.bucket.fill(now)
+		p.bucket.refund()
+	}
+	if t.slot {
+		p.freeSlot(t, now)
+	}
+	p.serve(now)
+}
+
+// freeSlot counts a slot as free, unless it has been forgotten already.
+func (p *pacer) freeSlot(t *ticket, now time.Time) {
+	if t.era != p.era {
+		if t.era != p.era-1 || p.old == 0 {
+			return
+		}
+		p.old--
+	}
+	p.held--
+	if t.departed {
+		p.hold += (now.Sub(t.at) - p.hold) / 16
+	}
+}
