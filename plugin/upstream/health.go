@@ -9,9 +9,17 @@ import (
 	"time"
 )
 
-// suspicion is how long a server may have been silent, with a question pending,
-// before it is probed.
-const suspicion = patience
+const (
+	// suspicion is how long a server may have been silent, with a question pending,
+	// before it is probed.
+	suspicion = patience
+	// evidence is the number of queries that need not wait for so long: where as many in
+	// a row have each waited three times as long as 95 of 100 replies take, and
+	// leastSilence, something is wrong with more than a name. Of a server that was never
+	// heard it is unknownSilence.
+	evidence                     = 5
+	leastSilence, unknownSilence = 100 * time.Millisecond, 300 * time.Millisecond
+)
 
 // Health is what is known of a server at one moment.
 type Health struct {
@@ -21,8 +29,9 @@ type Health struct {
 	Down bool
 	// Since is when Down became what it is. It is zero for a server that was never down.
 	Since time.Time
-	// Suspected says that the server is silent and being probed. A server that is down
-	// is suspected, too.
+	// Suspected says that the server is silent and being probed: for 800 ms, or, where
+	// five queries in a row are without a reply, for three times P95 and 100 ms at least;
+	// or that Suspect was called. A server that is down is suspected, too.
 	Suspected bool
 	// RTT is the smoothed round trip, Variance its mean deviation (RFC 6298 section 2).
 	// Both are 0 before the first reply.
@@ -34,20 +43,26 @@ type Health struct {
 // health tells a silent server from a healthy one: a value without a clock or lock.
 type health struct {
 	trips roundTrips
-	// silentSince is when the oldest query was sent after which no reply has come,
-	// zero where there is none.
-	silentSince time.Time
-	suspected   bool
-	down        bool
-	since       time.Time
+	// silent is the number of queries sent since the last reply, silentSince when the
+	// first of them was sent, and evident when enough of them had been sent.
+	silent               int
+	silentSince, evident time.Time
+	suspected            bool
+	down                 bool
+	since                time.Time
+	// cleared is when a probe's reply has last ended a suspicion.
+	cleared time.Time
 }
 
 // sent takes in that a query leaves. Like the others it reports whether the server
 // is to be probed from now on.
 func (h *health) sent(now time.Time) (probe bool) {
-	if h.silentSince.IsZero() {
+	h.silent++
+	if h.silent == 1 {
 		h.silentSince = now
-		return false
+	}
+	if h.silent == evidence {
+		h.evident = now
 	}
 	return h.suspectSilence(now)
 }
@@ -59,7 +74,7 @@ func (h *health) replied(now time.Time) (returned bool) {
 	if returned {
 		h.since = now
 	}
-	h.silentSince = time.Time{}
+	h.silent = 0
 	h.suspected, h.down = false, false
 	return returned
 }
@@ -85,10 +100,28 @@ func (h *health) unanswered(now time.Time, elapsed time.Duration) (probe bool) {
 }
 
 func (h *health) suspectSilence(now time.Time) bool {
-	if h.silentSince.IsZero() || now.Sub(h.silentSince) < suspicion {
+	if h.silent == 0 || now.Before(h.suspectAt()) {
 		return false
 	}
 	return h.suspect()
+}
+
+// suspectAt returns when the silence that lasts will have been too long. Where a probe
+// has been answered lately, it is the names that are broken: not each few of them are
+// worth another probe.
+func (h *health) suspectAt() time.Time {
+	at := h.silentSince.Add(suspicion)
+	if h.silent < evidence || h.evident.Sub(h.cleared) < suspicion {
+		return at
+	}
+	bound := unknownSilence
+	if p95 := h.trips.p95(); p95 > 0 {
+		bound = min(max(3*p95, leastSilence), suspicion)
+	}
+	if early := h.evident.Add(bound); early.Before(at) {
+		return early
+	}
+	return at
 }
 
 // suspect takes in a reason to think that the server is not there.

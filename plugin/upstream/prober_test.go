@@ -45,8 +45,8 @@ func TestDown(t *testing.T) {
 	}{
 		{"answers", always(t, nil), nil, false, 0},
 		{"fails every question", servfail, nil, false, 0},
-		{"silent for this name only", silent, always(t, nil), false, 2},
-		{"silent, probe refused", silent, always(t, rcode(dns.RcodeRefused)), false, 2},
+		{"silent for this name only", silent, after(ms, always(t, nil)), false, 2},
+		{"silent, probe refused", silent, after(ms, always(t, rcode(dns.RcodeRefused))), false, 2},
 		{"silent over UDP", silent, byTransport(silent, servfail), false, 2},
 		{"silent over TCP", silent, byTransport(servfail, silent), false, 2},
 		{"silent", silent, silent, true, 4},

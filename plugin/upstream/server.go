@@ -37,7 +37,9 @@ type Server struct {
 
 	mu       sync.Mutex
 	health   health
-	watching bool // the prober runs
+	watching bool        // the prober runs
+	alarm    *time.Timer // nil before the first
+	alarmAt  time.Time   // zero where the alarm is not set
 	closed   bool
 }
 
@@ -155,6 +157,9 @@ func (s *Server) Exchange(ctx context.Context, q Question) (*Answer, error) {
 func (s *Server) Close() {
 	s.mu.Lock()
 	s.closed = true
+	if s.alarm != nil {
+		s.alarm.Stop()
+	}
 	s.mu.Unlock()
 	s.shut()
 	s.pacer.close()
@@ -238,8 +243,8 @@ func (s *Server) send(ctx context.Context, t transport, q query, waiting *atomic
 		r.err = s.refusal(err)
 		return r
 	}
+	permit.server = s
 	start := time.Now()
-	s.departs(start)
 	wire, err := t.exchange(ctx, q, permit)
 	now := time.Now()
 	r.rtt = now.Sub(start) - permit.lateness()

@@ -184,6 +184,7 @@ func TestSocketErrors(t *testing.T) {
 			}
 			s := newServer(netip.MustParseAddrPort("192.0.2.1:53"), dial, func() uint64 { return 7 })
 			defer s.Close()
+			s.watching = true // no prober opens sockets of its own
 			if _, err := s.Exchange(within(t), testQuestion); !errors.Is(err, tc.want) {
 				t.Errorf("Exchange = %v, want %v", err, tc.want)
 			}

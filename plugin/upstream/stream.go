@@ -84,12 +84,15 @@ func (t *tcp) read(s *stream) error {
 		if err != nil {
 			return err
 		}
-		w := t.take(s, message)
-		if w == nil {
+		switch w := t.take(s, message); {
+		case w == nil:
 			t.ignored.Add(1)
-			continue
+		case w.abandoned:
+			t.ignored.Add(1)
+			w.ticket.repliedLate()
+		default:
+			w.done <- delivery{wire: message}
 		}
-		w.done <- delivery{wire: message}
 	}
 }
 

@@ -152,8 +152,8 @@ func (t *tcp) choose() *stream {
 	return best
 }
 
-// abandon gives up a question that nobody waits for any more. One that was sent and
-// holds a slot stays in the table for a while. A connection on which nothing at all came in a time
+// abandon gives up a question that nobody waits for any more. One that was sent stays
+// in the table for a while. A connection on which nothing at all came in a time
 // that is enough for nearly all replies is retired: its path may have been cut.
 func (t *tcp) abandon(w *asking) {
 	t.mu.Lock()
@@ -161,8 +161,11 @@ func (t *tcp) abandon(w *asking) {
 	if now := time.Now(); now.Sub(w.sent) >= patience && now.Sub(w.stream.heard) >= patience {
 		t.retire(w.stream)
 	}
+	if w.stream.pending[w.id] != w {
+		return
+	}
 	left := abandonedFor - time.Since(w.sent)
-	if w.ticket == nil || left <= 0 || w.ticket.unsent() {
+	if left <= 0 || w.ticket.unsent() {
 		t.forget(w)
 		return
 	}
@@ -186,7 +189,7 @@ func (t *tcp) forget(w *asking) {
 }
 
 // take returns the question that a message replies to, which is then no longer
-// pending, or nil.
+// pending, or nil. Nobody may wait for it any more.
 func (t *tcp) take(s *stream, message []byte) *asking {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -200,9 +203,6 @@ func (t *tcp) take(s *stream, message []byte) *asking {
 	s.replied = true
 	delete(s.pending, id)
 	w.ticket.release()
-	if w.abandoned {
-		return nil
-	}
 	return w
 }
 

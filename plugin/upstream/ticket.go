@@ -16,6 +16,8 @@ type ticket struct {
 	at    time.Time // when it was issued
 	era   uint64
 	slot  bool // it holds a slot
+	// server is told when the query leaves, and of a late reply; nil in some tests.
+	server *Server
 
 	departed bool // the query has left, or is leaving
 	returned bool
@@ -24,7 +26,7 @@ type ticket struct {
 }
 
 // depart waits until the query may leave, which it does not have to unless many with
-// a ticket were late. The query must be written at once, and left be called when that
+// a ticket were late, and tells the server's health. The query must be written at once, and left be called when that
 // is done. The error is the context's, ErrClosed, or errReturned; nothing may be
 // written then.
 func (t *ticket) depart(ctx context.Context) error {
@@ -34,6 +36,9 @@ func (t *ticket) depart(ctx context.Context) error {
 	for first := time.Now(); ; {
 		wait, err := t.pacer.letGo(t, first)
 		if wait == 0 {
+			if err == nil && t.server != nil {
+				t.server.departs(time.Now())
+			}
 			return err
 		}
 		timer := time.NewTimer(wait)
@@ -91,6 +96,14 @@ func (t *ticket) unsent() bool {
 	t.pacer.mu.Lock()
 	defer t.pacer.mu.Unlock()
 	return !t.departed
+}
+
+// repliedLate takes in a reply to a query that nobody waits for any more: the server
+// is slow, and not silent. No lock may be held.
+func (t *ticket) repliedLate() {
+	if t != nil && t.server != nil {
+		t.server.hears(time.Now())
+	}
 }
 
 // release gives a ticket's slot back, and the token where no query has left for it.

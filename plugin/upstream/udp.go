@@ -186,6 +186,9 @@ func (u *udp) deliver(s *socket, datagram []byte) {
 	switch {
 	case w == nil:
 		u.ignored.Add(1)
+	case w.abandoned:
+		u.ignored.Add(1)
+		w.ticket.repliedLate()
 	case !believed:
 		w.done <- delivery{err: errSpelling}
 	default:
@@ -199,8 +202,8 @@ func (u *udp) deliver(s *socket, datagram []byte) {
 }
 
 // take returns the question that a datagram replies to, which is then no longer
-// pending, or nil, and whether its spelling is to be believed. An abandoned question
-// ends, too, but has nobody to reply to.
+// pending, or nil, and whether its spelling is to be believed. That of an abandoned
+// question, which has nobody to reply to, is not looked at.
 func (u *udp) take(s *socket, datagram []byte) (w *waiter, believed bool) {
 	id, ok := messageID(datagram)
 	if !ok {
@@ -214,7 +217,7 @@ func (u *udp) take(s *socket, datagram []byte) (w *waiter, believed bool) {
 	}
 	u.remove(w)
 	if w.abandoned {
-		return nil, false
+		return w, false
 	}
 	if !hasQuestion(datagram) || bytes.Equal(w.question, w.asked) {
 		return w, true
@@ -222,13 +225,13 @@ func (u *udp) take(s *socket, datagram []byte) (w *waiter, believed bool) {
 	return w, u.spelling.judge(bytes.Equal(datagram[headerSize:headerSize+len(w.question)], w.question), w.sent)
 }
 
-// abandon gives up a question that nobody waits for any more. One that holds a slot
-// stays in the table for a while.
+// abandon gives up a question that nobody waits for any more. It stays in the table
+// for a while: the server works on it, and its late reply is a sign of life.
 func (u *udp) abandon(w *waiter) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	left := abandonedFor - time.Since(w.sent)
-	if w.ticket == nil || left <= 0 || w.socket.pending[w.id] != w {
+	if left <= 0 || w.socket.pending[w.id] != w {
 		u.forget(w)
 		return
 	}

@@ -23,13 +23,54 @@ func (s *Server) candidate(tier int, now time.Time) candidate {
 	}
 }
 
+// Suspect has the server probed as if it were silent, for whoever knows that it was
+// before this Server was made: Health says that it is suspected until it replies, and
+// soon that it is down if it does not. It does nothing where it is suspected already.
+func (s *Server) Suspect() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.health.suspect() {
+		s.startWatch()
+	}
+}
+
 // departs takes in that a query is sent.
 func (s *Server) departs(now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.health.sent(now) {
+	s.weigh(s.health.sent(now), now)
+}
+
+// weigh starts the prober if it is time, and otherwise makes sure that it will be
+// started in time where there is evidence: the next query may be long in coming, and
+// those who wait for these shall not.
+func (s *Server) weigh(probe bool, now time.Time) {
+	if probe {
 		s.startWatch()
+		return
 	}
+	if s.health.silent < evidence || s.health.suspected || s.closed {
+		return
+	}
+	at := s.health.suspectAt()
+	switch {
+	case s.alarm == nil:
+		s.alarm = time.AfterFunc(at.Sub(now), s.alarmRings)
+	case s.alarmAt.IsZero() || at.Before(s.alarmAt):
+		s.alarm.Reset(at.Sub(now))
+	default:
+		return
+	}
+	s.alarmAt = at
+}
+
+// alarmRings looks whether the silence still lasts.
+func (s *Server) alarmRings() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	s.alarmAt = time.Time{}
+	s.weigh(s.health.suspectSilence(now), now)
 }
 
 // learn takes in what became of a query. Only the first transport's round trips and
@@ -44,12 +85,22 @@ func (s *Server) learn(t transport, q query, elapsed time.Duration, now time.Tim
 			s.health.trips.add(elapsed, now)
 			s.p95.Store(int64(s.health.trips.p95()))
 		}
+		if q.probe && s.health.suspected {
+			s.health.cleared = now
+		}
 		s.relieve(now)
 		return
 	}
 	if counts && s.health.failed(err, elapsed, now) {
 		s.startWatch()
 	}
+}
+
+// hears takes in a reply that nobody waits for any more.
+func (s *Server) hears(now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.relieve(now)
 }
 
 // relieve takes in a reply.
