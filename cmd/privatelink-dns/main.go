@@ -28,5 +28,6 @@ func newRootCommand() *cobra.Command {
 		SilenceErrors: true,
 	}
 	root.AddCommand(newServeCommand(), newCacheCommand(), newUpstreamsCommand(), newVersionCommand())
+	root.AddCommand(newForwardersCommand())
 	return root
 }

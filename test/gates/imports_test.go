@@ -19,6 +19,7 @@ var allowed = map[string][]string{
 	"plugin/upstream":     {"plugin/wire"},
 	"plugin/querylog":     {},
 	"plugin/batch":        {},
+	"plugin/forwarders":   {"plugin/catalog"},
 	"plugin/azuresim":     {"plugin/catalog"},
 	"plugin/privatelink":  {"*"},
 	"cmd/privatelink-dns": {"*"},
