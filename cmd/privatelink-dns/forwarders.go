@@ -137,7 +137,7 @@ func (o *forwardersOptions) chooseInUse(loaded *catalog.Catalog, messages io.Wri
 		selection, records = selection.Union(found), records+usage.Records
 	}
 	if len(selection.Namespaces()) == 0 {
-		return selection, fmt.Errorf("--in-use: found no namespace in %d records, expected at least one; --all takes the whole catalog", records)
+		return selection, fmt.Errorf("--in-use: found no namespace in the log (%d records), expected at least one; --all takes the whole catalog", records)
 	}
 	return selection, nil
 }

@@ -23,12 +23,18 @@ func newSelection() Selection {
 
 // All selects everything.
 func All(c *catalog.Catalog) Selection {
-	s := newSelection()
-	for _, namespace := range c.Namespaces() {
-		s.add(namespace)
-	}
+	s := Of(c.Namespaces()...)
 	for _, zone := range c.Zones() {
 		s.zones[zone] = true
+	}
+	return s
+}
+
+// Of selects namespaces of a catalog.
+func Of(namespaces ...*catalog.Namespace) Selection {
+	s := newSelection()
+	for _, namespace := range namespaces {
+		s.add(namespace)
 	}
 	return s
 }
@@ -52,6 +58,12 @@ func Named(c *catalog.Catalog, names []string) (Selection, error) {
 // belongs to the caller.
 func (s Selection) Namespaces() []*catalog.Namespace {
 	return slices.SortedFunc(maps.Keys(s.namespaces), func(a, z *catalog.Namespace) int { return a.Index - z.Index })
+}
+
+// Zones returns the private zones of the selection, sorted by name. The slice
+// belongs to the caller.
+func (s Selection) Zones() []*catalog.Zone {
+	return slices.SortedFunc(maps.Keys(s.zones), func(a, z *catalog.Zone) int { return strings.Compare(a.Name, z.Name) })
 }
 
 // Domains returns what a downstream server has to forward for the selection,
