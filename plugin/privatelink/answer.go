@@ -227,8 +227,9 @@ func (s *service) lifetimes(o *outcome) cache.Lifetimes {
 		bounds.MaxStale = o.route.stale
 	}
 	if errors.Is(o.failure, upstream.ErrOverBudget) {
-		// Waiting for a budget is no failure of the server.
-		bounds.FailureTTL, bounds.RefreshHold = time.Second, time.Second
+		// A spent budget is no failure of the server, and no reason not to wait for the
+		// next one: only a stale answer need not be refreshed at once.
+		bounds.FailureTTL, bounds.RefreshHold = 0, time.Second
 	}
 	return bounds
 }

@@ -65,7 +65,7 @@ func askSignedAt(t *testing.T, handler *Handler, name string, later time.Duratio
 		client: netip.MustParseAddrPort("10.30.0.4:5353"), arrived: now,
 	})
 	reply := new(dns.Msg)
-	if err := reply.Unpack(o.appendReply(nil, now)); err != nil {
+	if err := reply.Unpack(service.appendReply(nil, o, now)); err != nil {
 		t.Fatal(err)
 	}
 	return o, reply

@@ -39,6 +39,8 @@ type config struct {
 	cacheEntries int
 	state        located[string]
 	querylog     located[string]
+	// fastPathOff leaves every query to CoreDNS's own server.
+	fastPathOff bool
 	// where is the place of the stanza, written the properties that it has.
 	where   string
 	written map[string]bool

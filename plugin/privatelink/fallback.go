@@ -84,7 +84,7 @@ func (s *service) findingOf(q *query, reply *dns.Msg) verdict.Finding {
 // chain without it proves that there is no private address to be missed. One
 // broken name, for which a server says SERVFAIL, is no outage.
 func (s *service) askAfterOutage(ctx context.Context, o *outcome, failure error) {
-	mayAsk := o.route.outage != nil && o.match.Zone == nil && !o.guarded && !s.keeps(&o.query) && !s.policy.Guard.Protects(o.query.name, verdict.Chain{}, s.catalog)
+	mayAsk := o.route.outage != nil && o.match.Zone == nil && !o.guarded && !s.keeps(o) && !s.policy.Guard.Protects(o.query.name, verdict.Chain{}, s.catalog)
 	if !mayAsk || !isOutage(failure) {
 		o.fail(failure)
 		return
@@ -104,13 +104,20 @@ func (s *service) askAfterOutage(ctx context.Context, o *outcome, failure error)
 }
 
 // keeps reports whether there is an answer that can be used instead of asking
-// publicly, be it stale. Its chain may lead to a name that must be private, of
-// which the question's own name tells nothing.
-func (s *service) keeps(q *query) bool {
+// publicly, be it stale, or one of which the question's own name tells nothing:
+// that its chain leads to a name which must be private.
+func (s *service) keeps(o *outcome) bool {
 	for _, signed := range []bool{false, true} {
-		key := q.key
+		key := o.query.key
 		key.DO = signed
-		if s.cache.Get(&key, s.now()).Entry.Exists() {
+		entry := s.cache.Get(&key, s.now()).Entry
+		if !entry.Exists() {
+			continue
+		}
+		var reader verdict.Reader
+		chain := reader.Of(o.query.name, o.query.qtype, entry.Message(), s.catalog, s.private).Chain
+		usable := o.route.owns(entry) && (signed == o.query.key.DO || !signed)
+		if usable || s.policy.Guard.Protects(o.query.name, chain, s.catalog) {
 			return true
 		}
 	}

@@ -18,7 +18,7 @@ import (
 
 // answers is a DNS server on loopback that knows some names and says SERVFAIL
 // to all others.
-func answers(t *testing.T, replies map[string]func(*dns.Msg)) string {
+func answers(t testing.TB, replies map[string]func(*dns.Msg)) string {
 	t.Helper()
 	return serve(t, func(w dns.ResponseWriter, request *dns.Msg) {
 		reply := new(dns.Msg)
@@ -34,7 +34,7 @@ func answers(t *testing.T, replies map[string]func(*dns.Msg)) string {
 }
 
 // serve answers on a free port of loopback, over UDP, until the end of the test.
-func serve(t *testing.T, handler dns.HandlerFunc) string {
+func serve(t testing.TB, handler dns.HandlerFunc) string {
 	t.Helper()
 	socket, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
@@ -72,7 +72,7 @@ var sql = map[string]func(*dns.Msg){
 
 // newHandler returns a handler whose memory of chases started at a time, with
 // the properties of body beside an upstream "azure" and a route for all.
-func newHandler(t *testing.T, upstream, body string, started time.Time) *Handler {
+func newHandler(t testing.TB, upstream, body string, started time.Time) *Handler {
 	t.Helper()
 	built := buildText(t, "upstream azure "+upstream+"\nroute . azure\n"+body)
 	built.policy.Chains = policy.NewChaseMemory(1, started)
@@ -113,7 +113,7 @@ func ask(t *testing.T, handler *Handler, client, name string, qtype uint16) *dns
 	return exchange(t, handler, client, request)
 }
 
-func exchange(t *testing.T, handler *Handler, client string, request *dns.Msg) *dns.Msg {
+func exchange(t testing.TB, handler *Handler, client string, request *dns.Msg) *dns.Msg {
 	t.Helper()
 	recorder := dnstest.NewRecorder(&test.ResponseWriter{RemoteIP: client})
 	if _, err := handler.ServeDNS(t.Context(), recorder, request); err != nil {

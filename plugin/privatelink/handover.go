@@ -1,6 +1,7 @@
 package privatelink
 
 import (
+	"encoding/binary"
 	"maps"
 	"math/rand/v2"
 	"sync"
@@ -9,6 +10,7 @@ import (
 	"github.com/privatelink-dns/privatelink-dns/plugin/cache"
 	"github.com/privatelink-dns/privatelink-dns/plugin/policy"
 	"github.com/privatelink-dns/privatelink-dns/plugin/upstream"
+	"github.com/privatelink-dns/privatelink-dns/plugin/wire"
 )
 
 // handover is the slot that carries what must outlive a configuration: CoreDNS
@@ -19,7 +21,7 @@ var handover = newSlot()
 
 // slot keeps the upstream servers by endpoint, counted by the configurations
 // that use them, the memory of chases, the cache with the questions in flight,
-// and the admin socket. It is safe for concurrent use.
+// the sockets in front of CoreDNS's, and the admin socket. It is safe for concurrent use.
 type slot struct {
 	mutex    sync.Mutex
 	servers  map[endpoint]*sharedServer
@@ -29,7 +31,13 @@ type slot struct {
 	answers *cache.Cache
 	entries int
 	flights flights[flightKey, *outcome]
+	cookies wire.Cookies
 	admin   *admin
+
+	// fronts are by CoreDNS's name of the address. Their mutex is held while sockets are
+	// opened and closed, so that a reload does neither beside the other.
+	frontsMutex sync.Mutex
+	fronts      map[string]*front
 }
 
 type sharedServer struct {
@@ -44,7 +52,10 @@ type lease struct {
 }
 
 func newSlot() *slot {
-	return &slot{servers: map[endpoint]*sharedServer{}, starting: map[*lease]func(){}}
+	made := &slot{servers: map[endpoint]*sharedServer{}, starting: map[*lease]func(){}, fronts: map[string]*front{}}
+	binary.NativeEndian.PutUint64(made.cookies.Secret[:8], rand.Uint64())
+	binary.NativeEndian.PutUint64(made.cookies.Secret[8:], rand.Uint64())
+	return made
 }
 
 // acquire returns the server of each endpoint.

@@ -32,6 +32,7 @@ var properties = map[string]func(*config, string, []string) error{
 	"cache":        parseCache,
 	"state":        parseState,
 	"querylog":     parseQuerylog,
+	"fastpath":     parseFastPath,
 }
 
 // parse reads a stanza and the files it names. It returns every mistake, each
@@ -84,6 +85,15 @@ func parseCatalog(parsed *config, where string, arguments []string) error {
 		}
 		parsed.catalogs = append(parsed.catalogs, located[string]{argument, where})
 	}
+	return nil
+}
+
+// parseFastPath switches the read loops off, for doubt and for comparison.
+func parseFastPath(parsed *config, where string, arguments []string) error {
+	if len(arguments) != 1 || arguments[0] != "off" {
+		return fmt.Errorf("%s: found fastpath %s, expected off; queries are answered in place wherever that can be done", where, strings.Join(arguments, " "))
+	}
+	parsed.fastPathOff = true
 	return nil
 }
 

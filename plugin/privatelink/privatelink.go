@@ -28,6 +28,8 @@ var azureDNS = netip.AddrFrom4([4]byte{168, 63, 129, 16})
 type Handler struct {
 	current atomic.Pointer[configuration]
 	log     *querylog.Writer
+	// waiting are the queries that a front has handed over.
+	waiting waiting
 }
 
 // configuration is what is in force: it is replaced as a whole.
@@ -55,7 +57,7 @@ func (h *Handler) ServeDNS(ctx context.Context, w dns.ResponseWriter, request *d
 	// CoreDNS's writer wants a message, for the plugins that look at it; our own
 	// loops send the bytes.
 	reply := new(dns.Msg)
-	if err := reply.Unpack(o.appendReply(nil, now)); err != nil {
+	if err := reply.Unpack(c.service.appendReply(nil, o, now)); err != nil {
 		return dns.RcodeServerFailure, fmt.Errorf("composing the reply: %w", err)
 	}
 	reply.Compress = true

@@ -18,8 +18,9 @@ const (
 
 // appendReply appends the reply as the client is given it, whatever it came over,
 // and returns the longer buffer.
-func (o *outcome) appendReply(buffer []byte, now time.Time) []byte {
-	presentation := wire.Presentation{Error: o.extendedError}
+func (s *service) appendReply(buffer []byte, o *outcome, now time.Time) []byte {
+	var room [optionsRoom]byte
+	presentation := wire.Presentation{Error: o.extendedError, Options: s.appendOptions(room[:0], &o.query, now)}
 	if o.tells() {
 		presentation.Age, presentation.Flatten = o.entry.Age(now), o.flatten
 		if o.cacheState == fromStale {
@@ -31,6 +32,21 @@ func (o *outcome) appendReply(buffer []byte, now time.Time) []byte {
 		return wire.AppendReply(buffer, negative, o.query.asked, presentation)
 	}
 	return wire.AppendRcode(buffer, o.query.asked, o.rcode, presentation)
+}
+
+// optionsRoom is what a cookie and a keep-alive take.
+const optionsRoom = 40
+
+// idleTime is how long CoreDNS keeps an idle connection open.
+const idleTime = 10 * time.Second
+
+// appendOptions appends the EDNS options that answer those of the query.
+func (s *service) appendOptions(buffer []byte, q *query, now time.Time) []byte {
+	buffer = s.cookies.AppendOption(buffer, q.asked, q.client.Addr(), now)
+	if q.transport == "udp" {
+		return buffer // a keep-alive is for connections only (RFC 7828 section 3.2.1)
+	}
+	return wire.AppendKeepAlive(buffer, q.asked, idleTime)
 }
 
 // ownNegative is the message of a negative answer that no zone gave, nil where the

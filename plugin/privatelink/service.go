@@ -11,6 +11,7 @@ import (
 	"github.com/privatelink-dns/privatelink-dns/plugin/policy"
 	"github.com/privatelink-dns/privatelink-dns/plugin/upstream"
 	"github.com/privatelink-dns/privatelink-dns/plugin/verdict"
+	"github.com/privatelink-dns/privatelink-dns/plugin/wire"
 	"github.com/privatelink-dns/privatelink-dns/zones"
 )
 
@@ -26,6 +27,7 @@ type service struct {
 	// cache and flights are the process's.
 	cache   *cache.Cache
 	flights *flights[flightKey, *outcome]
+	cookies *wire.Cookies
 	// now is the clock that kept answers age by.
 	now func() time.Time
 	// withholdServfail answers SERVFAIL in place of NODATA where an answer is withheld.
@@ -80,6 +82,7 @@ func build(c *config, shared *slot) (*service, error) {
 		lease:            held,
 		cache:            shared.cacheOf(c.cacheEntries),
 		flights:          &shared.flights,
+		cookies:          &shared.cookies,
 		now:              time.Now,
 		withholdServfail: c.withholdServfail,
 	}, nil

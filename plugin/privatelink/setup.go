@@ -49,12 +49,16 @@ func setup(c *caddy.Controller) error {
 	handover.begin(built.lease, func() {})
 	handler := &Handler{}
 	handler.current.Store(&configuration{service: built, metrics: newMetrics(built, registered())})
-	server.AllowOpcode(dns.OpcodeUpdate)
-	server.AddPlugin(func(plugin.Handler) plugin.Handler { return handler })
 	run := &running{
 		stanza: stanza, config: parsed, handler: handler, shared: handover,
 		log: clog.NewWithPlugin(pluginName), stamps: stampsOf(parsed.files), stopWatching: make(chan struct{}),
 	}
+	server.AllowOpcode(dns.OpcodeUpdate)
+	server.UDPDecorateWriterFunc = func(started *dnsserver.Server) dns.DecorateWriter {
+		run.standInFront(started, server)
+		return nil
+	}
+	server.AddPlugin(func(plugin.Handler) plugin.Handler { return handler })
 	c.OnFirstStartup(func() error { return checkAddressFree(server) })
 	c.OnStartup(func() error { return checkNeighbours(server, parsed.where) })
 	c.OnStartup(run.start)
@@ -165,6 +169,7 @@ func (r *running) reloadFailed() error {
 
 // stop runs when the server answers no more, at a reload as at the end.
 func (r *running) stop() error {
+	r.shared.endFronts(r.handler)
 	r.endWatchAndLog()
 	r.shared.release(r.handler.current.Load().service.lease)
 	return nil

@@ -1,0 +1,219 @@
+package privatelink
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"reflect"
+	"runtime"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"github.com/coredns/coredns/core/dnsserver"
+	coremetrics "github.com/coredns/coredns/plugin/metrics"
+	"github.com/coredns/coredns/plugin/metrics/vars"
+	"github.com/coredns/coredns/plugin/pkg/transport"
+	"github.com/miekg/dns"
+
+	"github.com/privatelink-dns/privatelink-dns/plugin/batch"
+	"github.com/privatelink-dns/privatelink-dns/plugin/wire"
+)
+
+// front stands at a server's address in front of CoreDNS's own socket: our read
+// loops. It outlives a configuration, so that a reload loses no datagram.
+type front struct {
+	group   *batch.Group
+	serving atomic.Pointer[serving]
+}
+
+// serving is whom a front serves for.
+type serving struct {
+	handler *Handler
+	server  *dnsserver.Server
+	// requests are CoreDNS's own metrics, nil where nobody wants them.
+	requests *requestMetrics
+}
+
+// openFront opens the sockets at the address of a server, and serves.
+func openFront(address netip.AddrPort, way *serving) (*front, error) {
+	group, err := batch.Listen(address, runtime.GOMAXPROCS(0))
+	if err != nil {
+		return nil, err
+	}
+	f := &front{group: group}
+	f.serving.Store(way)
+	group.Serve(func(int) batch.Worker { return &readLoop{front: f} })
+	return f, nil
+}
+
+// standInFront puts our read loops in front of a server that starts now, where every
+// query to it may be answered in place.
+func (r *running) standInFront(server *dnsserver.Server, block *dnsserver.Config) {
+	reason := reasonAgainst(server, block)
+	address, known := frontAddress(server)
+	switch {
+	case r.config.fastPathOff:
+		reason = "fastpath is off"
+	case reason == "" && !known:
+		reason = "the address is not a plain one"
+	}
+	if reason != "" {
+		r.log.Infof("queries to %s pass through CoreDNS's own server: %s", server.Addr, reason)
+		return
+	}
+	way := &serving{handler: r.handler, server: server}
+	if metrics, counted := block.Handler("prometheus").(*coremetrics.Metrics); counted {
+		way.requests = newRequestMetrics(metrics, server.Addr)
+	}
+	if err := r.shared.serveFront(server.Addr, address, way); err != nil {
+		r.log.Warningf("queries to %s pass through CoreDNS's own server: %s", server.Addr, err)
+	}
+}
+
+// serveFront serves at an address, in the place of the configuration before if a
+// front stands there already.
+func (s *slot) serveFront(name string, address netip.AddrPort, way *serving) error {
+	s.frontsMutex.Lock()
+	defer s.frontsMutex.Unlock()
+	if standing := s.fronts[name]; standing != nil {
+		standing.serving.Store(way)
+		return nil
+	}
+	opened, err := openFront(address, way)
+	if err != nil {
+		return err
+	}
+	s.fronts[name] = opened
+	return nil
+}
+
+// endFronts closes the fronts that still serve for a handler: what they have
+// received is answered, and what comes from now on is CoreDNS's.
+//
+// Those that somebody else serves with by now are steered anew: CoreDNS has closed
+// a socket of the handler's server.
+func (s *slot) endFronts(handler *Handler) {
+	s.frontsMutex.Lock()
+	defer s.frontsMutex.Unlock()
+	var ended []*front
+	for name, standing := range s.fronts {
+		if standing.serving.Load().handler != handler {
+			_ = standing.group.Steer()
+			continue
+		}
+		standing.group.Stop()
+		delete(s.fronts, name)
+		ended = append(ended, standing)
+	}
+	handler.waiting.end()
+	for _, f := range ended {
+		_ = f.group.Close()
+	}
+}
+
+// frontAddress returns where a server listens, false where that is not to be told
+// from its configuration.
+func frontAddress(server *dnsserver.Server) (netip.AddrPort, bool) {
+	host, port, err := net.SplitHostPort(strings.TrimPrefix(server.Addr, transport.DNS+"://"))
+	if err != nil || port == "0" {
+		return netip.AddrPort{}, false
+	}
+	if host == "" {
+		host = "::"
+	}
+	address, err := netip.ParseAddrPort(net.JoinHostPort(host, port))
+	return address, err == nil && address.Addr().Zone() == ""
+}
+
+// passive are the plugins that need not see a query that is answered in place.
+var passive = []string{pluginName, "prometheus", "errors"}
+
+// reasonAgainst says why queries to a server are not to be answered in place; empty
+// where they are.
+func reasonAgainst(server *dnsserver.Server, block *dnsserver.Config) string {
+	for _, handler := range block.Handlers() {
+		if name := handler.Name(); !slices.Contains(passive, name) {
+			return fmt.Sprintf("plugin %s has to see every query", name)
+		}
+	}
+	if block.ViewName != "" || len(block.FilterFuncs) > 0 {
+		return "a view decides which queries are this block's"
+	}
+	if block.ProxyProtoConnPolicy != nil {
+		return "clients' addresses come by PROXY protocol"
+	}
+	if zones := zonesOf(server); !slices.Equal(zones, []string{"."}) {
+		return fmt.Sprintf("the address serves the zones %v, and only \".\" alone is answered in place", zones)
+	}
+	return ""
+}
+
+// zonesOf lists the zones of a server, one for every block: it keeps them to itself.
+func zonesOf(server *dnsserver.Server) []string {
+	var zones []string
+	field := reflect.ValueOf(server).Elem().FieldByName("zones")
+	if field.Kind() != reflect.Map {
+		return nil
+	}
+	for blocks := field.MapRange(); blocks.Next(); {
+		for range blocks.Value().Len() {
+			zones = append(zones, blocks.Key().String())
+		}
+	}
+	slices.Sort(zones)
+	return zones
+}
+
+// pass hands a query that only CoreDNS can judge to the whole server.
+func (f *front) pass(serving *serving, datagram []byte, peer batch.Peer) {
+	request := new(dns.Msg)
+	if request.Unpack(datagram) != nil || !serving.handler.waiting.enter() {
+		return
+	}
+	go func() {
+		defer serving.handler.waiting.leave()
+		ctx := context.WithValue(context.Background(), dnsserver.Key{}, serving.server)
+		ctx = context.WithValue(ctx, dnsserver.LoopKey{}, 0)
+		serving.server.ServeDNS(ctx, &datagramWriter{front: f, peer: peer}, request)
+	}()
+}
+
+// reply sends a late reply. What the kernel does not take the group counts.
+func (f *front) reply(peer batch.Peer, datagram []byte) { _ = f.group.Reply(peer, datagram) }
+
+// recoverPanic answers SERVFAIL where answering panicked, as CoreDNS does.
+func (s *serving) recoverPanic(asked *wire.Query, peer batch.Peer, f *front) {
+	if cause := recover(); cause != nil {
+		vars.Panic.Inc()
+		f.reply(peer, wire.AppendRcode(nil, asked, dns.RcodeServerFailure, wire.Presentation{}))
+	}
+}
+
+// datagramWriter is the dns.ResponseWriter of a query that came by a front.
+type datagramWriter struct {
+	front *front
+	peer  batch.Peer
+}
+
+func (w *datagramWriter) LocalAddr() net.Addr {
+	return net.UDPAddrFromAddrPort(netip.AddrPortFrom(w.peer.Local, w.front.group.Addr().Port()))
+}
+func (w *datagramWriter) RemoteAddr() net.Addr { return net.UDPAddrFromAddrPort(w.peer.Remote) }
+
+func (w *datagramWriter) WriteMsg(reply *dns.Msg) error {
+	packed, err := reply.Pack()
+	if err != nil {
+		return err
+	}
+	return w.front.group.Reply(w.peer, packed)
+}
+
+func (w *datagramWriter) Write(packed []byte) (int, error) {
+	return len(packed), w.front.group.Reply(w.peer, packed)
+}
+func (w *datagramWriter) Close() error        { return nil }
+func (w *datagramWriter) TsigStatus() error   { return nil }
+func (w *datagramWriter) TsigTimersOnly(bool) {}
+func (w *datagramWriter) Hijack()             {}

@@ -1,0 +1,104 @@
+package privatelink
+
+import (
+	"net/netip"
+	"testing"
+
+	"github.com/miekg/dns"
+
+	"github.com/privatelink-dns/privatelink-dns/plugin/batch"
+	"github.com/privatelink-dns/privatelink-dns/plugin/wire"
+)
+
+// newReadLoop returns a loop in front of a handler, without a socket.
+func newReadLoop(handler *Handler) *readLoop {
+	f := &front{}
+	f.serving.Store(&serving{handler: handler})
+	return &readLoop{front: f}
+}
+
+// packed is a question with EDNS as it comes off the wire.
+func packed(t testing.TB, name string, qtype uint16) []byte {
+	t.Helper()
+	request := new(dns.Msg)
+	request.SetQuestion(name, qtype)
+	request.SetEdns0(1232, false)
+	datagram, err := request.Pack()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return datagram
+}
+
+var clientPeer = batch.Peer{Remote: netip.MustParseAddrPort("10.30.0.4:5353")}
+
+// warm asks a question once, so that its answer is kept.
+func warm(t testing.TB, handler *Handler, name string) {
+	t.Helper()
+	request := new(dns.Msg)
+	request.SetQuestion(name, dns.TypeA)
+	exchange(t, handler, "10.30.0.4", request)
+}
+
+func TestReadLoopAnswersAHitWithoutAllocating(t *testing.T) {
+	handler := newHandler(t, answers(t, sql), "", longAgo)
+	warm(t, handler, "db1.database.windows.net.")
+	loop, datagram, buffer := newReadLoop(handler), packed(t, "DB1.database.windows.net.", dns.TypeA), make([]byte, 0, wire.AdvertisedSize)
+	reply := new(dns.Msg)
+	if err := reply.Unpack(loop.Answer(datagram, clientPeer, buffer)); err != nil {
+		t.Fatal(err)
+	}
+	if lastAddress(reply) != "10.0.2.4" || reply.Question[0].Name != "DB1.database.windows.net." {
+		t.Errorf("Answer() = %v, want 10.0.2.4 in the client's spelling", reply)
+	}
+	if got := testing.AllocsPerRun(100, func() { loop.Answer(datagram, clientPeer, buffer) }); got != 0 {
+		t.Errorf("Answer() of a kept answer allocates %v times, want 0", got)
+	}
+}
+
+func TestReadLoopAnswersWhatIsNoQuestion(t *testing.T) {
+	handler := newHandler(t, answers(t, sql), "", longAgo)
+	question := packed(t, "db1.database.windows.net.", dns.TypeA)
+	change := func(at int, value byte) []byte {
+		changed := append([]byte{}, question...)
+		changed[at] = value
+		return changed
+	}
+	tests := []struct {
+		name     string
+		datagram []byte
+		rcode    int // -1 for no reply
+	}{
+		{"nothing", nil, -1},
+		{"a reply", change(2, 0x80), -1},
+		{"two questions", change(5, 2), dns.RcodeFormatError},
+		{"cut off", question[:20], dns.RcodeFormatError},
+		{"an operation nobody knows", change(2, 7<<3), dns.RcodeNotImplemented},
+		{"EDNS version 1", change(len(question)-5, 1), dns.RcodeBadVers},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			got := newReadLoop(handler).Answer(tc.datagram, clientPeer, nil)
+			if tc.rcode < 0 {
+				if len(got) > 0 {
+					t.Errorf("Answer() = %x, want no reply", got)
+				}
+				return
+			}
+			reply := new(dns.Msg)
+			if err := reply.Unpack(got); err != nil || reply.Rcode != tc.rcode || reply.Id != 0 && reply.Id != uint16(question[0])<<8|uint16(question[1]) {
+				t.Errorf("Answer() = %v (%v), want %s", reply, err, dns.RcodeToString[tc.rcode])
+			}
+		})
+	}
+}
+
+func BenchmarkReadLoop(b *testing.B) {
+	handler := newHandler(b, answers(b, sql), "", longAgo)
+	warm(b, handler, "db1.database.windows.net.")
+	loop, datagram, buffer := newReadLoop(handler), packed(b, "db1.database.windows.net.", dns.TypeA), make([]byte, 0, wire.AdvertisedSize)
+	b.ReportAllocs()
+	for b.Loop() {
+		loop.Answer(datagram, clientPeer, buffer)
+	}
+}
