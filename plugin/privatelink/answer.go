@@ -169,6 +169,9 @@ func (s *service) fetch(ctx context.Context, o *outcome) {
 		return
 	}
 	o.adopt(landed)
+	if landed.cacheState == fromCache {
+		o.cacheState = fromShared
+	}
 }
 
 // flightKey is the same for questions that share an upstream question.
@@ -185,6 +188,9 @@ func (s *service) askUpstream(ctx context.Context, q query, match catalog.Match,
 	ctx, cancel := context.WithTimeout(ctx, replyTime)
 	defer cancel()
 	landed := &outcome{query: q, match: match, route: way}
+	if s.recallNewer(landed) {
+		return landed
+	}
 	s.ask(ctx, landed)
 	reply := &dns.Msg{MsgHdr: dns.MsgHdr{Rcode: dns.RcodeServerFailure}}
 	if landed.answer != nil {
@@ -204,6 +210,17 @@ func (s *service) askUpstream(ctx context.Context, q query, match catalog.Match,
 		landed.entry = entry
 	}
 	return landed
+}
+
+// recallNewer finds an answer that came in since the query arrived: whoever asked
+// before may have got it between our look into the cache and our joining.
+func (s *service) recallNewer(o *outcome) bool {
+	entry := s.kept(o).Entry
+	if !entry.Exists() || entry.Stored().Before(o.query.arrived) {
+		return false
+	}
+	s.use(o, entry, fromCache)
+	return true
 }
 
 // lifetimes bound how long an answer may be kept. Answers stick: a private
