@@ -196,7 +196,7 @@ func (s *service) askUpstream(ctx context.Context, q query, match catalog.Match,
 	if landed.answer != nil {
 		reply = landed.answer.Msg
 	}
-	meta := cache.Meta{Verdict: uint8(landed.finding.Verdict), Group: way.id, Flags: landed.fallback.flag()}
+	meta := cache.Meta{Verdict: uint8(landed.finding.Verdict), Group: way.id, Flags: landed.fallback.flag(), Site: way.siteOf(landed.group)}
 	entry, err := cache.Make(&q.key, reply, meta, s.lifetimes(landed), s.now())
 	if err != nil {
 		landed.answer, landed.finding = nil, verdict.Finding{}
@@ -257,7 +257,7 @@ func (s *service) use(o *outcome, entry cache.Entry, state cacheState) {
 	o.failure, o.extendedError, o.rcode = nil, wire.ExtendedError{}, 0
 	o.answer, o.entry, o.cacheState = nil, entry, state
 	o.fallback = fallbackOf(entry.Meta().Flags)
-	o.group = o.route.group
+	o.group = o.route.groupOf(entry)
 	o.finding = o.reader.Of(o.query.name, o.query.qtype, entry.Message(), s.catalog, s.private)
 	if state == fromStale {
 		o.staleAnswer()

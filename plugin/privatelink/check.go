@@ -23,12 +23,7 @@ func (c *config) check(where string) error {
 	}
 	seen := map[string]string{}
 	for _, route := range c.routes {
-		for _, group := range []string{route.group, route.missing, route.outage} {
-			if _, declared := c.groups[group]; !declared && (group != "" || route.group == "") {
-				mistakes = append(mistakes, fmt.Errorf("%s: found upstream group %q, expected one of %s", route.where, group, c.groupNames()))
-				break
-			}
-		}
+		mistakes = append(mistakes, c.checkGroups(&route))
 		key := route.key()
 		if first, duplicate := seen[key]; duplicate {
 			mistakes = append(mistakes, fmt.Errorf("%s: found a second route for %s, expected one; the first is at %s", route.where, key, first))
@@ -36,7 +31,27 @@ func (c *config) check(where string) error {
 		}
 		seen[key] = route.where
 	}
+	mistakes = append(mistakes, c.checkSites())
 	return errors.Join(mistakes...)
+}
+
+// checkGroups finds the first group of a route that nothing declares.
+func (c *config) checkGroups(route *routeConfig) error {
+	groups := slices.Clone(route.groups)
+	if len(groups) == 0 {
+		groups = []string{""}
+	}
+	for _, fallback := range []string{route.missing, route.outage} {
+		if fallback != "" {
+			groups = append(groups, fallback)
+		}
+	}
+	for _, group := range groups {
+		if _, declared := c.groups[group]; !declared {
+			return fmt.Errorf("%s: found upstream group %q, expected one of %s", route.where, group, c.groupNames())
+		}
+	}
+	return nil
 }
 
 // key is the same for two routes that would claim the same names.

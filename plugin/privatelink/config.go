@@ -59,6 +59,9 @@ type groupConfig struct {
 	where   string
 	servers []endpoint
 	budget  upstream.Budget
+	// clients are the networks that are served by this group before others of
+	// its route.
+	clients []netip.Prefix
 }
 
 // endpoint is one server and how it is asked. It can be compared.
@@ -84,7 +87,8 @@ type routeConfig struct {
 	suffix  string
 	name    string
 	catalog bool
-	group   string
+	// groups has one group nearly always; several are sites.
+	groups []string
 	// missing and outage are the groups to fall back to; empty for none.
 	missing string
 	outage  string
@@ -126,7 +130,7 @@ func (c *config) summary(namespaces int) string {
 		}
 	}
 	for _, route := range c.routes[:min(len(c.routes), summaryRoutes)] {
-		ways = append(ways, route.key()+" to "+route.group)
+		ways = append(ways, route.key()+" to "+route.groupName())
 	}
 	return fmt.Sprintf("catalog %s (%d namespaces); upstream %s; %d routes: %s",
 		strings.Join(catalogs, " "), namespaces, strings.Join(groups, " "), len(c.routes), strings.Join(ways, ", "))

@@ -25,7 +25,7 @@ func (s *service) crossRoutes(ctx context.Context, o *outcome) {
 			continue
 		}
 		way := s.routes.find(link.Target, match)
-		if way == nil || way.group == o.group {
+		if way == nil || way.group == o.route.group {
 			continue
 		}
 		s.askTail(ctx, o, index, &outcome{

@@ -54,13 +54,13 @@ func (s *service) ask(ctx context.Context, o *outcome) {
 		}
 		own, cancel = context.WithTimeout(ctx, share)
 	}
-	answer, err := o.route.group.Exchange(own, o.query.question())
+	answer, group, err := s.askRoute(own, o)
 	cancel()
 	if err != nil {
 		s.askAfterOutage(ctx, o, err)
 		return
 	}
-	s.take(o, answer, o.route.group)
+	s.take(o, answer, group)
 	s.crossRoutes(ctx, o)
 	if o.finding.Verdict == verdict.Missing {
 		s.askAfterMissing(ctx, o)
@@ -126,8 +126,8 @@ func (s *service) keeps(o *outcome) bool {
 
 // isOutage reports whether no server replied at all.
 func isOutage(failure error) bool {
-	failed := (*upstream.FailedError)(nil)
-	if !errors.As(failure, &failed) {
+	failed, held := (*upstream.FailedError)(nil), (*heldError)(nil)
+	if !errors.As(failure, &failed) || errors.As(failure, &held) {
 		return false
 	}
 	for _, attempt := range failed.Attempts {

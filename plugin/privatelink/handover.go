@@ -32,6 +32,7 @@ type slot struct {
 	entries int
 	flights flights[flightKey, *outcome]
 	cookies wire.Cookies
+	owners  owners
 	admin   *admin
 
 	// fronts are by CoreDNS's name of the address. Their mutex is held while sockets are

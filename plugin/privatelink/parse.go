@@ -101,9 +101,14 @@ func parseRoute(parsed *config, where string, arguments []string) error {
 	if len(arguments) < 2 {
 		return fmt.Errorf("%s: found route with one argument, expected two: a suffix, =name or catalog, and an upstream group", where)
 	}
-	route := routeConfig{group: arguments[1], where: where, label: arguments[0]}
-	for _, option := range arguments[2:] {
-		if err := route.setOption(option); err != nil {
+	route := routeConfig{where: where, label: arguments[0]}
+	for index, argument := range arguments[1:] {
+		isGroup := index == 0 || len(route.groups) == index && !strings.Contains(argument, "=")
+		if isGroup {
+			route.groups = append(route.groups, argument)
+			continue
+		}
+		if err := route.setOption(argument); err != nil {
 			return fmt.Errorf("%s: %w", where, err)
 		}
 	}
@@ -158,6 +163,9 @@ func (c *config) addRoute(route routeConfig) error {
 			return fmt.Errorf("%s: %w", route.where, err)
 		}
 		*name = dns.CanonicalName(*name)
+	}
+	if group := repeated(route.groups); group != "" {
+		return fmt.Errorf("%s: found upstream group %q twice on one route, expected each once", route.where, group)
 	}
 	if !route.catalog && route.suffix == "" && route.name == "" {
 		return fmt.Errorf("%s: found a route without a name, expected a suffix, =name or catalog", route.where)

@@ -22,9 +22,8 @@ func parseUpstream(parsed *config, where string, arguments []string) error {
 	parsed.order = append(parsed.order, name)
 	var mistakes []error
 	for _, argument := range arguments[1:] {
-		if written, isBudget := strings.CutPrefix(argument, "budget="); isBudget {
-			var err error
-			if group.budget, err = parseBudget(written); err != nil {
+		if option, err := group.setOption(argument); option {
+			if err != nil {
 				mistakes = append(mistakes, fmt.Errorf("%s: upstream group %q: %w", where, name, err))
 			}
 			continue
@@ -43,6 +42,18 @@ func parseUpstream(parsed *config, where string, arguments []string) error {
 		mistakes = append(mistakes, fmt.Errorf("%s: upstream group %q: found no server, expected at least one address", where, name))
 	}
 	return errors.Join(mistakes...)
+}
+
+// setOption reads an argument that is no server, and reports whether it is one.
+func (g *groupConfig) setOption(argument string) (option bool, err error) {
+	if written, isBudget := strings.CutPrefix(argument, "budget="); isBudget {
+		g.budget, err = parseBudget(written)
+		return true, err
+	}
+	if written, isClients := strings.CutPrefix(argument, "clients="); isClients {
+		return true, g.addClients(written)
+	}
+	return false, nil
 }
 
 // parseBudget reads a preset, or queries a second and outstanding queries.

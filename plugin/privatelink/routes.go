@@ -16,7 +16,10 @@ import (
 type route struct {
 	// label is the route's value in the query log and the metrics.
 	label string
+	// group has the servers of all sites where there are several.
 	group *upstream.Group
+	// sites are several groups that are all asked; nil for one group.
+	sites *sites
 	// missing and outage are the groups to fall back to; nil for none.
 	missing *upstream.Group
 	outage  *upstream.Group
@@ -36,7 +39,11 @@ func (r *route) owns(entry cache.Entry) bool {
 func (r *route) identify() {
 	var digest xxhash.Digest
 	digest.Reset()
-	for _, group := range []*upstream.Group{r.group, r.missing, r.outage} {
+	groups := []*upstream.Group{r.group, r.missing, r.outage}
+	if r.sites != nil {
+		groups = append(groups, r.sites.groups...)
+	}
+	for _, group := range groups {
 		_, _ = digest.WriteString("|")
 		if group == nil {
 			continue
@@ -61,10 +68,20 @@ type routes struct {
 	all []*route
 }
 
-func newRoutes(configured []routeConfig, groups map[string]*upstream.Group) (*routes, error) {
+func newRoutes(c *config, groups map[string]*upstream.Group) (*routes, error) {
 	built := &routes{}
-	for _, written := range configured {
-		way := built.share(route{label: written.label, group: groups[written.group], missing: groups[written.missing], outage: groups[written.outage], stale: written.stale})
+	shared := map[string]*sites{}
+	for _, written := range c.routes {
+		wanted := route{label: written.label, missing: groups[written.missing], outage: groups[written.outage], stale: written.stale}
+		if name := written.groupName(); len(written.groups) > 1 {
+			if shared[name] == nil {
+				shared[name] = newSites(c, written.groups, groups)
+			}
+			wanted.sites, wanted.group = shared[name], shared[name].all
+		} else {
+			wanted.group = groups[name]
+		}
+		way := built.share(wanted)
 		var err error
 		switch {
 		case written.catalog:

@@ -23,7 +23,8 @@ type rulesFile struct {
 type routeRule struct {
 	Suffix string `yaml:"suffix"`
 	Name   string `yaml:"name"`
-	Group  string `yaml:"group"`
+	// Group is one group, or a list of them: sites.
+	Group groupNames `yaml:"group"`
 	// Missing and Outage are the groups to fall back to.
 	Missing string `yaml:"missing"`
 	Outage  string `yaml:"outage"`
@@ -84,7 +85,7 @@ func (c *config) addRules(path string, data []byte) error {
 			mistakes = append(mistakes, fmt.Errorf("%s: found a route with suffix %q and name %q, expected one of the two", where, rule.Suffix, rule.Name))
 			continue
 		}
-		mistakes = append(mistakes, c.addRoute(routeConfig{suffix: rule.Suffix, name: rule.Name, group: rule.Group, missing: rule.Missing, outage: rule.Outage, where: where, label: "rules"}))
+		mistakes = append(mistakes, c.addRoute(routeConfig{suffix: rule.Suffix, name: rule.Name, groups: rule.Group, missing: rule.Missing, outage: rule.Outage, where: where, label: "rules"}))
 	}
 	for _, rule := range file.Clients {
 		where := fmt.Sprintf("%s:%d", path, rule.line)

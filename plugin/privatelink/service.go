@@ -28,6 +28,8 @@ type service struct {
 	cache   *cache.Cache
 	flights *flights[flightKey, *outcome]
 	cookies *wire.Cookies
+	// owners is the process's memory of which site knows which name.
+	owners *owners
 	// now is the clock that kept answers age by.
 	now func() time.Time
 	// withholdServfail answers SERVFAIL in place of NODATA where an answer is withheld.
@@ -65,7 +67,7 @@ func build(c *config, shared *slot) (*service, error) {
 		}
 		groups[name] = group
 	}
-	ways, err := newRoutes(c.routes, groups)
+	ways, err := newRoutes(c, groups)
 	if err != nil {
 		shared.release(held)
 		return nil, err
@@ -83,6 +85,7 @@ func build(c *config, shared *slot) (*service, error) {
 		cache:            shared.cacheOf(c.cacheEntries),
 		flights:          &shared.flights,
 		cookies:          &shared.cookies,
+		owners:           &shared.owners,
 		now:              time.Now,
 		withholdServfail: c.withholdServfail,
 	}, nil
