@@ -20,6 +20,7 @@ var allowed = map[string][]string{
 	"plugin/querylog":     {},
 	"plugin/batch":        {},
 	"plugin/forwarders":   {"plugin/catalog"},
+	"plugin/override":     {},
 	"plugin/azuresim":     {"plugin/catalog"},
 	"plugin/privatelink":  {"*"},
 	"cmd/privatelink-dns": {"*"},
