@@ -86,13 +86,15 @@ const (
 	MustBePrivate
 	// UnlinkedAnswer: the answer enters a privatelink zone and ends public.
 	UnlinkedAnswer
+	// Override: an operator said what to answer; nothing else judges that.
+	Override
 )
 
 var ruleNames = []string{
 	NoRule: "none", Malformed: "malformed", UnsupportedOperation: "unsupported-operation", ClientNotServed: "client-not-served", OtherType: "direct-other-type", ZoneApex: "direct-zone-apex",
 	LegitimateName: "direct-legitimate-name", DeclaredResolver: "direct-declared-resolver", Chase: "chase",
 	Starting: "direct-while-starting", Overflow: "direct-memory-overflow", DirectLookup: "direct-lookup",
-	MustBePrivate: "must-be-private", UnlinkedAnswer: "unlinked-answer",
+	MustBePrivate: "must-be-private", UnlinkedAnswer: "unlinked-answer", Override: "override",
 }
 
 // String returns the rule as the query log and the metrics write it.

@@ -60,7 +60,7 @@ func TestRules(t *testing.T) {
 	want := []string{
 		"none", "malformed", "unsupported-operation", "client-not-served", "direct-other-type", "direct-zone-apex", "direct-legitimate-name",
 		"direct-declared-resolver", "chase", "direct-while-starting", "direct-memory-overflow", "direct-lookup",
-		"must-be-private", "unlinked-answer",
+		"must-be-private", "unlinked-answer", "override",
 	}
 	var got []string
 	for _, rule := range Rules() {
@@ -69,7 +69,7 @@ func TestRules(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("Rules() = %q, want %q", got, want)
 	}
-	if rules := Rules(); rules[0] != NoRule || rules[len(rules)-1] != UnlinkedAnswer {
-		t.Errorf("Rules() runs from %v to %v, want %v to %v", rules[0], rules[len(rules)-1], NoRule, UnlinkedAnswer)
+	if rules := Rules(); rules[0] != NoRule || rules[len(rules)-1] != Override {
+		t.Errorf("Rules() runs from %v to %v, want %v to %v", rules[0], rules[len(rules)-1], NoRule, Override)
 	}
 }

@@ -84,7 +84,7 @@ func (s *slot) startAdmin(directory string) error {
 		return errors.Join(fmt.Errorf("protecting the admin socket: %w", err), listener.Close())
 	}
 	a := &admin{shared: s}
-	a.server = &http.Server{Handler: a.routes(), ReadHeaderTimeout: 5 * time.Second}
+	a.server = &http.Server{Handler: a.routes(), ReadHeaderTimeout: 5 * time.Second, ConnContext: withPeer}
 	s.admin = a
 	go func() { _ = a.server.Serve(listener) }()
 	return nil
@@ -108,6 +108,9 @@ func (a *admin) routes() http.Handler {
 	mux.HandleFunc("GET /cache/answers/{name}", a.keptAnswers)
 	mux.HandleFunc("DELETE /cache/answers/{name}", a.flush)
 	mux.HandleFunc("GET /upstreams", func(w http.ResponseWriter, _ *http.Request) { answerJSON(w, a.shared.upstreamStates()) })
+	mux.HandleFunc("GET /overrides", a.overrides)
+	mux.HandleFunc("POST /overrides", a.addOverride)
+	mux.HandleFunc("DELETE /overrides/{name}", a.removeOverride)
 	return mux
 }
 

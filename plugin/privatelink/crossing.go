@@ -16,7 +16,7 @@ const maxCrossings = 4
 // db1.database.windows.net hands back the public tail, because it does not see
 // the private zone. The tail's own fallbacks apply to it.
 func (s *service) crossRoutes(ctx context.Context, o *outcome) {
-	if o.crossings == maxCrossings || o.fallback != noFallback {
+	if o.crossings == maxCrossings || o.fallback != noFallback || o.route.override {
 		return
 	}
 	for index, link := range o.finding.Chain.Links {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/privatelink-dns/privatelink-dns/plugin/cache"
+	"github.com/privatelink-dns/privatelink-dns/plugin/override"
 	"github.com/privatelink-dns/privatelink-dns/plugin/policy"
 	"github.com/privatelink-dns/privatelink-dns/plugin/upstream"
 	"github.com/privatelink-dns/privatelink-dns/plugin/wire"
@@ -39,6 +40,10 @@ type slot struct {
 	// opened and closed, so that a reload does neither beside the other.
 	frontsMutex sync.Mutex
 	fronts      map[string]*front
+	// overrides are kept in the first state directory; groups are the upstream
+	// groups of each configuration that they can lead to.
+	overrides override.Store
+	groups    map[*lease][]string
 }
 
 type sharedServer struct {
@@ -57,6 +62,7 @@ func newSlot() *slot {
 	binary.NativeEndian.PutUint64(made.cookies.Secret[:8], rand.Uint64())
 	binary.NativeEndian.PutUint64(made.cookies.Secret[8:], rand.Uint64())
 	return made
+	return &slot{servers: map[endpoint]*sharedServer{}, starting: map[*lease]func(){}, groups: map[*lease][]string{}}
 }
 
 // acquire returns the server of each endpoint.
@@ -127,6 +133,7 @@ func (s *slot) release(held *lease) {
 
 func (s *slot) releaseLocked(held *lease) {
 	delete(s.starting, held)
+	delete(s.groups, held)
 	if held.released {
 		return
 	}

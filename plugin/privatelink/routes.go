@@ -25,6 +25,9 @@ type route struct {
 	outage  *upstream.Group
 	// stale is how long an expired answer may be used; 0 for the usual.
 	stale time.Duration
+	// override: an operator sent a name to the group. A chain is not taken from it
+	// by the routes of its names.
+	override bool
 	// id is the same for routes that ask the same servers, in this process and
 	// the next: an answer of another id is not this route's.
 	id uint32
@@ -44,6 +47,11 @@ func (r *route) identify() {
 		groups = append(groups, r.sites.groups...)
 	}
 	for _, group := range groups {
+	if r.override {
+		// What it answers has not changed routes: it is another answer.
+		_, _ = digest.WriteString("override")
+	}
+	for _, group := range []*upstream.Group{r.group, r.missing, r.outage} {
 		_, _ = digest.WriteString("|")
 		if group == nil {
 			continue

@@ -8,6 +8,7 @@ import (
 
 	"github.com/privatelink-dns/privatelink-dns/plugin/cache"
 	"github.com/privatelink-dns/privatelink-dns/plugin/catalog"
+	"github.com/privatelink-dns/privatelink-dns/plugin/override"
 	"github.com/privatelink-dns/privatelink-dns/plugin/policy"
 	"github.com/privatelink-dns/privatelink-dns/plugin/upstream"
 	"github.com/privatelink-dns/privatelink-dns/plugin/verdict"
@@ -30,6 +31,9 @@ type service struct {
 	cookies *wire.Cookies
 	// owners is the process's memory of which site knows which name.
 	owners *owners
+	// overrides are the process's, redirects the routes they can lead to, by group.
+	overrides *override.Store
+	redirects map[string]*route
 	// now is the clock that kept answers age by.
 	now func() time.Time
 	// withholdServfail answers SERVFAIL in place of NODATA where an answer is withheld.
@@ -68,6 +72,8 @@ func build(c *config, shared *slot) (*service, error) {
 		groups[name] = group
 	}
 	ways, err := newRoutes(c, groups)
+	shared.nameGroups(held, c.order)
+	ways, err := newRoutes(c.routes, groups)
 	if err != nil {
 		shared.release(held)
 		return nil, err
@@ -86,6 +92,8 @@ func build(c *config, shared *slot) (*service, error) {
 		flights:          &shared.flights,
 		cookies:          &shared.cookies,
 		owners:           &shared.owners,
+		overrides:        &shared.overrides,
+		redirects:        ways.redirects(groups),
 		now:              time.Now,
 		withholdServfail: c.withholdServfail,
 	}, nil

@@ -91,6 +91,7 @@ func (r *running) start() error {
 	current := r.handler.current.Load()
 	current.service.policy.Chains = r.shared.chaseMemory(r.restore, rand.Uint64(), time.Now())
 	r.restoreAnswers(current.service.cache)
+	r.restoreOverrides()
 	if directory := r.config.stateDirectory(); directory != "" {
 		if err := r.shared.startAdmin(directory); err != nil {
 			return plugin.Error(pluginName, fmt.Errorf("%s: %w", r.config.state.where, err))

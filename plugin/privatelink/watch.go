@@ -41,6 +41,7 @@ func (r *running) watch(stop <-chan struct{}) {
 			return
 		case <-ticker.C:
 			r.reloadChangedFiles()
+			r.expireOverrides(time.Now())
 		case <-saves.C:
 			r.saveAnswers()
 		}

@@ -1,0 +1,191 @@
+package privatelink
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"github.com/privatelink-dns/privatelink-dns/plugin/cache"
+	"github.com/privatelink-dns/privatelink-dns/plugin/override"
+	"github.com/privatelink-dns/privatelink-dns/plugin/policy"
+	"github.com/privatelink-dns/privatelink-dns/plugin/upstream"
+	"github.com/privatelink-dns/privatelink-dns/plugin/wire"
+)
+
+// overridesFile is the file in the state directory that carries the overrides. It
+// is written at every change.
+const overridesFile = "overrides.json"
+
+// override answers a question for a name of which an operator said what to answer,
+// and reports whether it did. It stands behind the policy for questions and before
+// the cache. What it answers is the operator's own word: nothing else judges it.
+func (s *service) override(ctx context.Context, o *outcome) bool {
+	found, exists := s.overrides.Find(o.query.name, o.query.arrived)
+	if !exists || o.query.qclass != dns.ClassINET {
+		return false
+	}
+	way := s.redirects[found.Group]
+	if found.Group != "" && way == nil {
+		return false // a reload took the group away, and said so
+	}
+	o.decision.Action, o.decision.Rule = policy.Allow, policy.Override
+	if way != nil {
+		s.redirect(ctx, o, found, way)
+	} else {
+		s.forge(ctx, o, found)
+	}
+	return true
+}
+
+// redirect asks the group that the operator named. The client is not told the
+// CNAMEs: a downstream resolver would ask for the privatelink name on its own, and
+// that one still takes its usual route.
+func (s *service) redirect(ctx context.Context, o *outcome, found *override.Override, way *route) {
+	o.route, o.flatten = way, true
+	s.answer(ctx, o)
+	if o.extendedError == nil { // else it is stale or failed, which matters more
+		o.extendedError = &dns.EDNS0_EDE{InfoCode: dns.ExtendedErrorCodeOther, ExtraText: found.Explanation()}
+	}
+}
+
+// forge answers with the operator's records. The entry is made for this reply only
+// and never kept, so that removing the override works at once.
+func (s *service) forge(ctx context.Context, o *outcome, found *override.Override) {
+	now := o.query.arrived
+	answer := &upstream.Answer{Msg: &dns.Msg{Answer: found.Records(o.query.qtype, now)}}
+	o.flatten = s.flatten[o.decision.Class]
+	if found.CNAME != "" && o.query.qtype != dns.TypeCNAME && o.query.qtype != dns.TypeANY {
+		if !s.followAlias(ctx, o, answer, found.CNAME) {
+			return
+		}
+	}
+	if len(answer.Msg.Answer) == 0 {
+		answer.Msg.Ns = []dns.RR{ownSOA(o.query.name, found.TTL(now))}
+	}
+	bound := time.Duration(found.TTL(now)) * time.Second
+	entry, err := cache.Make(&o.query.key, answer.Msg, cache.Meta{}, cache.Lifetimes{MaxTTL: bound, MaxNegativeTTL: bound}, now)
+	if err != nil {
+		o.fail(fmt.Errorf("override of %s: %w", found.Name, err))
+		return
+	}
+	o.answer, o.entry = answer, entry
+	o.finding = s.findingOf(&o.query, answer.Msg)
+	o.extendedError = &dns.EDNS0_EDE{InfoCode: dns.ExtendedErrorCodeForgedAnswer, ExtraText: found.Explanation()}
+}
+
+// followAlias adds what the target of an operator's CNAME has, as if the client had
+// asked for it: by overrides, cache, route and judgement of its own, for that is not
+// the operator's word. It returns false where there is none to be told, and then the
+// outcome says why. A target without a route is for the client to follow.
+func (s *service) followAlias(ctx context.Context, o *outcome, answer *upstream.Answer, target string) bool {
+	if o.crossings == maxCrossings {
+		o.fail(fmt.Errorf("overrides lead from one to the next more than %d times, the last to %s", maxCrossings, target))
+		return false
+	}
+	tail := &outcome{query: o.query.of(target), match: s.catalog.Match(target), decision: o.decision, crossings: o.crossings + 1}
+	question, err := wire.NewQuestion(target, o.query.qtype, o.query.qclass)
+	if err != nil {
+		o.fail(err)
+		return false
+	}
+	tail.query.key.Question = question
+	if !s.override(ctx, tail) {
+		if tail.route = s.routes.find(target, tail.match); tail.route == nil {
+			return true
+		}
+		s.answer(ctx, tail)
+		s.judge(tail)
+	}
+	o.route, o.group, o.fallback, o.cacheState = tail.route, tail.group, tail.fallback, tail.cacheState
+	o.flatten = o.flatten || tail.flatten
+	if tail.answer == nil || tail.withheld {
+		o.adopt(tail)
+		o.withheld, o.decision = tail.withheld, tail.decision
+		return false
+	}
+	answer.Server, answer.Transport, answer.RTT = tail.answer.Server, tail.answer.Transport, tail.answer.RTT
+	answer.Attempts = tail.answer.Attempts
+	answer.Msg.Rcode = tail.answer.Msg.Rcode
+	answer.Msg.Answer = append(answer.Msg.Answer, tail.agedRecords(tail.answer.Msg.Answer)...)
+	answer.Msg.Ns = tail.agedRecords(tail.answer.Msg.Ns)
+	return true
+}
+
+// agedRecords are copies of an answer's records with the TTLs they are told with.
+func (o *outcome) agedRecords(records []dns.RR) []dns.RR {
+	var aged []dns.RR
+	for _, record := range records {
+		record = dns.Copy(record)
+		ttl := time.Duration(record.Header().Ttl) * time.Second
+		record.Header().Ttl = uint32(o.told(ttl, o.query.arrived) / time.Second)
+		aged = append(aged, record)
+	}
+	return aged
+}
+
+// redirects adds a route to each group, for the overrides that name it: without
+// fallbacks, for the operator said where to ask.
+func (r *routes) redirects(groups map[string]*upstream.Group) map[string]*route {
+	ways := make(map[string]*route, len(groups))
+	for _, name := range slices.Sorted(maps.Keys(groups)) {
+		ways[name] = r.share(route{label: "override", group: groups[name], override: true})
+	}
+	return ways
+}
+
+// nameGroups notes which upstream groups a configuration has, until its lease ends.
+func (s *slot) nameGroups(held *lease, groups []string) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	s.groups[held] = groups
+}
+
+// groupNames are the upstream groups of all configurations, sorted.
+func (s *slot) groupNames() []string {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	var names []string
+	for _, groups := range s.groups {
+		names = append(names, groups...)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// restoreOverrides brings in the overrides of the process before, and tells of
+// those that lead nowhere in this configuration.
+func (r *running) restoreOverrides() {
+	directory := r.config.stateDirectory()
+	if directory == "" {
+		return
+	}
+	now := time.Now()
+	restored, err := r.shared.overrides.Restore(filepath.Join(directory, overridesFile), now)
+	if err != nil {
+		r.log.Warningf("starting without the overrides: %s", err)
+	}
+	if restored > 0 {
+		r.log.Infof("overrides in force again: %d", restored)
+	}
+	for _, o := range r.shared.overrides.List(now) {
+		if _, exists := r.config.groups[o.Group]; o.Group != "" && !exists {
+			r.log.Warningf("override of %s has no effect here: found upstream group %q, expected one of %s", o.Name, o.Group, r.config.groupNames())
+		}
+	}
+}
+
+// expireOverrides tells of the overrides that have ended.
+func (r *running) expireOverrides(now time.Time) {
+	expired, err := r.shared.overrides.Expire(now)
+	for _, o := range expired {
+		r.log.Infof("override of %s expired: %s, by %s: %s", o.Name, o.Answer(), o.Who, o.Reason)
+	}
+	if err != nil {
+		r.log.Warningf("%s", err)
+	}
+}
