@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/url"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"text/tabwriter"
 	"time"
 
@@ -34,32 +36,49 @@ func (c *adminClient) addFlags(command *cobra.Command) {
 // do asks, and reads the reply into answer. With --json it prints the reply
 // instead and returns true.
 func (c *adminClient) do(out io.Writer, method, path string, answer any) (printed bool, err error) {
+	return c.send(out, method, path, nil, answer)
+}
+
+// send is do with a body.
+func (c *adminClient) send(out io.Writer, method, path string, body io.Reader, answer any) (printed bool, err error) {
 	socket := filepath.Join(c.state, privatelink.AdminSocket)
 	client := &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "unix", socket)
 		},
 	}}
-	request, err := http.NewRequestWithContext(context.Background(), method, "http://admin"+path, nil)
+	request, err := http.NewRequestWithContext(context.Background(), method, "http://admin"+path, body)
 	if err != nil {
 		return false, err
 	}
 	reply, err := client.Do(request)
 	if err != nil {
-		return false, fmt.Errorf("asking the running server at %s: %w; is it running, with \"state %s\" in its Corefile?", socket, errors.Unwrap(err), c.state)
+		return false, c.unreachable(socket, errors.Unwrap(err))
 	}
 	defer func() { _ = reply.Body.Close() }()
-	body, err := io.ReadAll(reply.Body)
+	said, err := io.ReadAll(reply.Body)
 	switch {
 	case err != nil:
 		return false, err
 	case reply.StatusCode != http.StatusOK:
-		return false, errors.New(strings.TrimSpace(string(body)))
+		return false, errors.New(strings.TrimSpace(string(said)))
 	case c.asJSON:
-		_, err = out.Write(body)
+		_, err = out.Write(said)
 		return true, err
 	}
-	return false, json.Unmarshal(body, answer)
+	return false, json.Unmarshal(said, answer)
+}
+
+// unreachable says what to do about a server that did not answer.
+func (c *adminClient) unreachable(socket string, err error) error {
+	advice := fmt.Sprintf("is it running, with \"state %s\" in its Corefile? --state names another directory", c.state)
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		advice = "only root and the user that the server runs as may; try it with sudo"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		advice = "the server that made this socket does not run any more; start it, for what is asked here is in its memory"
+	}
+	return fmt.Errorf("asking the running server at %s: %w; %s", socket, err, advice)
 }
 
 func newCacheCommand() *cobra.Command {

@@ -1,0 +1,190 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestMain lets a test start this very program as its own server.
+func TestMain(m *testing.M) {
+	if os.Getenv("PRIVATELINK_DNS_TEST_SERVE") != "" {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// said collects what a server writes, and can be waited for.
+type said struct {
+	mutex   sync.Mutex
+	text    strings.Builder
+	written chan struct{}
+}
+
+func (s *said) Write(data []byte) (int, error) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	s.text.Write(data)
+	select {
+	case s.written <- struct{}{}:
+	default:
+	}
+	return len(data), nil
+}
+
+func (s *said) has(part string) bool {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	return strings.Contains(s.text.String(), part)
+}
+
+// waitFor returns when the server has said something.
+func (s *said) waitFor(t *testing.T, part string) {
+	t.Helper()
+	late := time.After(30 * time.Second)
+	for !s.has(part) {
+		select {
+		case <-s.written:
+		case <-late:
+			t.Fatalf("the server did not say %q but\n%s", part, s.text.String())
+		}
+	}
+}
+
+// serveFor starts a server with a state directory and returns what it says, and how
+// to stop it.
+func serveFor(t *testing.T, state string) (log *said, stop func()) {
+	t.Helper()
+	corefile := filepath.Join(t.TempDir(), "Corefile")
+	text := fmt.Sprintf(".:%d {\n bind 127.0.0.1\n privatelink {\n upstream azure 127.0.0.1:9\n upstream public 127.0.0.1:9\n route . azure\n state %s\n }\n}\n", freePort(t), state)
+	if err := os.WriteFile(corefile, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	log = &said{written: make(chan struct{}, 1)}
+	server := exec.Command(program, "serve", "-c", corefile)
+	server.Env = append(os.Environ(), "PRIVATELINK_DNS_TEST_SERVE=1")
+	server.Stderr = log
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	stop = sync.OnceFunc(func() {
+		_ = server.Process.Signal(syscall.SIGTERM)
+		_ = server.Wait()
+	})
+	t.Cleanup(stop)
+	log.waitFor(t, "serving on")
+	return log, stop
+}
+
+func freePort(t *testing.T) int {
+	t.Helper()
+	socket, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = socket.Close() }()
+	return socket.LocalAddr().(*net.UDPAddr).Port
+}
+
+// run runs a command line and returns what it printed.
+func run(arguments ...string) (printed string, err error) {
+	var out bytes.Buffer
+	root := newRootCommand()
+	root.SetOut(&out)
+	root.SetErr(io.Discard)
+	root.SetArgs(arguments)
+	err = root.Execute()
+	return out.String(), err
+}
+
+func TestOverridesOfARunningServer(t *testing.T) {
+	t.Setenv("SUDO_USER", "kim")
+	state := t.TempDir()
+	log, stop := serveFor(t, state)
+	steps := []struct {
+		name, line string
+		want       []string
+	}{
+		{"none", "list", []string{"no overrides\n"}},
+		{"an address", "add DB1.database.windows.net A 10.0.2.4 --for 2h --reason INC42", []string{"db1.database.windows.net. is answered with A 10.0.2.4 until ", "1h59m5"}},
+		{"IPv6 beside it", "add db1.database.windows.net AAAA fd00::4 --reason INC42", []string{"A 10.0.2.4, AAAA fd00::4 until ", "in place of A 10.0.2.4, by kim (", "INC42\n"}},
+		{"a group", "add db2.database.windows.net resolve public --reason INC43 --as robin", []string{"resolve public until "}},
+		{"all", "list", []string{"NAME ", "db1.database.windows.net  A 10.0.2.4, AAAA fd00::4  3h59m", "kim (", "robin ("}},
+		{"all as JSON", "list --json", []string{`"name":"db1.database.windows.net.","a":["10.0.2.4"],"aaaa":["fd00::4"]`}},
+		{"remove", "remove DB1.database.windows.net.", []string{"db1.database.windows.net. is answered as usual again"}},
+	}
+	for _, step := range steps {
+		printed, err := run(append([]string{"override", "--state", state}, strings.Fields(step.line)...)...)
+		if err != nil {
+			t.Fatalf("%s: %v", step.name, err)
+		}
+		for _, want := range step.want {
+			if !strings.Contains(printed, want) {
+				t.Errorf("%s printed\n%s\nwant %q in it", step.name, printed, want)
+			}
+		}
+	}
+	log.waitFor(t, "override of db1.database.windows.net. added by kim (")
+	log.waitFor(t, "): A 10.0.2.4 until ")
+	log.waitFor(t, "override of db1.database.windows.net. removed by kim (")
+
+	stop()
+	log, _ = serveFor(t, state)
+	log.waitFor(t, "overrides in force again: 1")
+	if printed, err := run("override", "list", "--state", state); err != nil || !strings.Contains(printed, "db2.database.windows.net  resolve public") {
+		t.Errorf("after a restart %v:\n%s\nwant the override that is left", err, printed)
+	}
+}
+
+func TestOverrideMistakes(t *testing.T) {
+	running := t.TempDir()
+	serveFor(t, running)
+	gone := t.TempDir()
+	left, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(gone, "admin.sock"), Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	left.SetUnlinkOnClose(false)
+	_ = left.Close()
+	tests := []struct{ name, state, line, want string }{
+		{"no server", t.TempDir(), "list", "is it running, with \"state "},
+		{"a server that died", gone, "list", "does not run any more"},
+		{"no reason", running, "add db1.example A 10.0.2.4", "found no reason"},
+		{"no such group", running, "add db1.example resolve nobody --reason r", "expected one of azure, public"},
+		{"no value", running, "add db1.example A --reason r", "requires at least 3 arg"},
+		{"a wrong type", running, "add db1.example MX 10.0.2.4 --reason r", `found type "MX"`},
+		{"a duration without a unit", running, "add db1.example A 10.0.2.4 --reason r --for 4", "missing unit"},
+		{"a long duration", running, "add db1.example A 10.0.2.4 --reason r --for 721h", "(30 days)"},
+		{"nothing to remove", running, "remove db1.example", "no override of db1.example"},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			printed, err := run(append([]string{"override", "--state", tc.state}, strings.Fields(tc.line)...)...)
+			if err == nil || !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("%s = %v, printed %q; want %q", tc.line, err, printed, tc.want)
+			}
+		})
+	}
+}
+
+func TestAdviceForAForbiddenSocket(t *testing.T) {
+	client := &adminClient{state: "/var/lib/privatelink-dns"}
+	err := client.unreachable("admin.sock", &net.OpError{Op: "dial", Net: "unix", Err: os.NewSyscallError("connect", syscall.EACCES)})
+	if !strings.Contains(err.Error(), "sudo") {
+		t.Errorf("unreachable = %v, want it to tell of sudo", err)
+	}
+}
