@@ -51,7 +51,7 @@ func newOverrideAddCommand(client *adminClient) *cobra.Command {
 				return err
 			}
 			added := change.Override
-			fmt.Fprintf(command.OutOrStdout(), "%s is answered with %s until %s (%s)\n", added.Name, added.Answer(), added.Expires.Local().Format(time.DateTime), left(added.Expires))
+			fmt.Fprintf(command.OutOrStdout(), "%s is answered with %s until %s (%s)\n", added.Name, added.Answer(), added.Expires.Local().Format(time.DateTime), added.Expires.Sub(added.Created))
 			if change.Replaced != nil {
 				fmt.Fprintf(command.OutOrStdout(), "in place of %s, by %s: %s\n", change.Replaced.Answer(), change.Replaced.Who, change.Replaced.Reason)
 			}

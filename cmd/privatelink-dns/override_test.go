@@ -120,7 +120,7 @@ func TestOverridesOfARunningServer(t *testing.T) {
 		want       []string
 	}{
 		{"none", "list", []string{"no overrides\n"}},
-		{"an address", "add DB1.database.windows.net A 10.0.2.4 --for 2h --reason INC42", []string{"db1.database.windows.net. is answered with A 10.0.2.4 until ", "1h59m5"}},
+		{"an address", "add DB1.database.windows.net A 10.0.2.4 --for 2h --reason INC42", []string{"db1.database.windows.net. is answered with A 10.0.2.4 until ", "(2h0m0s)"}},
 		{"IPv6 beside it", "add db1.database.windows.net AAAA fd00::4 --reason INC42", []string{"A 10.0.2.4, AAAA fd00::4 until ", "in place of A 10.0.2.4, by kim (", "INC42\n"}},
 		{"a group", "add db2.database.windows.net resolve public --reason INC43 --as robin", []string{"resolve public until "}},
 		{"all", "list", []string{"NAME ", "db1.database.windows.net  A 10.0.2.4, AAAA fd00::4  3h59m", "kim (", "robin ("}},
