@@ -27,8 +27,7 @@ func newRootCommand() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newServeCommand(), newCacheCommand(), newUpstreamsCommand(), newVersionCommand())
-	root.AddCommand(newForwardersCommand(), newZonesCommand())
 	root.AddCommand(newServeCommand(), newCacheCommand(), newUpstreamsCommand(), newOverrideCommand(), newVersionCommand())
+	root.AddCommand(newForwardersCommand(), newZonesCommand())
 	return root
 }

@@ -24,14 +24,14 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// said collects what a server writes, and can be waited for.
-type said struct {
+// console collects what a server writes, and can be waited for.
+type console struct {
 	mutex   sync.Mutex
 	text    strings.Builder
 	written chan struct{}
 }
 
-func (s *said) Write(data []byte) (int, error) {
+func (s *console) Write(data []byte) (int, error) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	s.text.Write(data)
@@ -42,14 +42,14 @@ func (s *said) Write(data []byte) (int, error) {
 	return len(data), nil
 }
 
-func (s *said) has(part string) bool {
+func (s *console) has(part string) bool {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	return strings.Contains(s.text.String(), part)
 }
 
-// waitFor returns when the server has said something.
-func (s *said) waitFor(t *testing.T, part string) {
+// waitFor returns when the server has console something.
+func (s *console) waitFor(t *testing.T, part string) {
 	t.Helper()
 	late := time.After(30 * time.Second)
 	for !s.has(part) {
@@ -63,7 +63,7 @@ func (s *said) waitFor(t *testing.T, part string) {
 
 // serveFor starts a server with a state directory and returns what it says, and how
 // to stop it.
-func serveFor(t *testing.T, state string) (log *said, stop func()) {
+func serveFor(t *testing.T, state string) (log *console, stop func()) {
 	t.Helper()
 	corefile := filepath.Join(t.TempDir(), "Corefile")
 	text := fmt.Sprintf(".:%d {\n bind 127.0.0.1\n privatelink {\n upstream azure 127.0.0.1:9\n upstream public 127.0.0.1:9\n route . azure\n state %s\n }\n}\n", freePort(t), state)
@@ -74,7 +74,7 @@ func serveFor(t *testing.T, state string) (log *said, stop func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	log = &said{written: make(chan struct{}, 1)}
+	log = &console{written: make(chan struct{}, 1)}
 	server := exec.Command(program, "serve", "-c", corefile)
 	server.Env = append(os.Environ(), "PRIVATELINK_DNS_TEST_SERVE=1")
 	server.Stderr = log
@@ -100,8 +100,8 @@ func freePort(t *testing.T) int {
 	return socket.LocalAddr().(*net.UDPAddr).Port
 }
 
-// run runs a command line and returns what it printed.
-func run(arguments ...string) (printed string, err error) {
+// runCommand runs a command line and returns what it printed.
+func runCommand(arguments ...string) (printed string, err error) {
 	var out bytes.Buffer
 	root := newRootCommand()
 	root.SetOut(&out)
@@ -128,7 +128,7 @@ func TestOverridesOfARunningServer(t *testing.T) {
 		{"remove", "remove DB1.database.windows.net.", []string{"db1.database.windows.net. is answered as usual again"}},
 	}
 	for _, step := range steps {
-		printed, err := run(append([]string{"override", "--state", state}, strings.Fields(step.line)...)...)
+		printed, err := runCommand(append([]string{"override", "--state", state}, strings.Fields(step.line)...)...)
 		if err != nil {
 			t.Fatalf("%s: %v", step.name, err)
 		}
@@ -145,7 +145,7 @@ func TestOverridesOfARunningServer(t *testing.T) {
 	stop()
 	log, _ = serveFor(t, state)
 	log.waitFor(t, "overrides in force again: 1")
-	if printed, err := run("override", "list", "--state", state); err != nil || !strings.Contains(printed, "db2.database.windows.net  resolve public") {
+	if printed, err := runCommand("override", "list", "--state", state); err != nil || !strings.Contains(printed, "db2.database.windows.net  resolve public") {
 		t.Errorf("after a restart %v:\n%s\nwant the override that is left", err, printed)
 	}
 }
@@ -173,7 +173,7 @@ func TestOverrideMistakes(t *testing.T) {
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
-			printed, err := run(append([]string{"override", "--state", tc.state}, strings.Fields(tc.line)...)...)
+			printed, err := runCommand(append([]string{"override", "--state", tc.state}, strings.Fields(tc.line)...)...)
 			if err == nil || !strings.Contains(err.Error(), tc.want) {
 				t.Errorf("%s = %v, printed %q; want %q", tc.line, err, printed, tc.want)
 			}

@@ -243,6 +243,10 @@ func (s *service) lifetimes(o *outcome) cache.Lifetimes {
 	if o.route.stale > 0 {
 		bounds.MaxStale = o.route.stale
 	}
+	if o.route.override {
+		// Removing the override works soon, downstream too.
+		bounds.MaxTTL, bounds.MaxNegativeTTL = overrideTTL, min(bounds.MaxNegativeTTL, overrideTTL)
+	}
 	if errors.Is(o.failure, upstream.ErrOverBudget) {
 		// A spent budget is no failure of the server, and no reason not to wait for the
 		// next one: only a stale answer need not be refreshed at once.

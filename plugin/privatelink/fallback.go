@@ -155,6 +155,9 @@ func (s *service) askAfterMissing(ctx context.Context, o *outcome) {
 
 // judge withholds what may not be seen.
 func (s *service) judge(o *outcome) *outcome {
+	if o.override != nil {
+		return o.explainOverride()
+	}
 	if !o.answered() {
 		return o
 	}

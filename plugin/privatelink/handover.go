@@ -58,11 +58,10 @@ type lease struct {
 }
 
 func newSlot() *slot {
-	made := &slot{servers: map[endpoint]*sharedServer{}, starting: map[*lease]func(){}, fronts: map[string]*front{}}
+	made := &slot{servers: map[endpoint]*sharedServer{}, starting: map[*lease]func(){}, fronts: map[string]*front{}, groups: map[*lease][]string{}}
 	binary.NativeEndian.PutUint64(made.cookies.Secret[:8], rand.Uint64())
 	binary.NativeEndian.PutUint64(made.cookies.Secret[8:], rand.Uint64())
 	return made
-	return &slot{servers: map[endpoint]*sharedServer{}, starting: map[*lease]func(){}, groups: map[*lease][]string{}}
 }
 
 // acquire returns the server of each endpoint.

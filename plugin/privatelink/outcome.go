@@ -9,6 +9,7 @@ import (
 
 	"github.com/privatelink-dns/privatelink-dns/plugin/cache"
 	"github.com/privatelink-dns/privatelink-dns/plugin/catalog"
+	"github.com/privatelink-dns/privatelink-dns/plugin/override"
 	"github.com/privatelink-dns/privatelink-dns/plugin/policy"
 	"github.com/privatelink-dns/privatelink-dns/plugin/upstream"
 	"github.com/privatelink-dns/privatelink-dns/plugin/verdict"
@@ -22,6 +23,8 @@ type outcome struct {
 	query    query
 	match    catalog.Match
 	decision policy.Decision
+	// override is the operator's own word on the name; nil for none.
+	override *override.Override
 	// route is nil where none was looked for or found.
 	route *route
 

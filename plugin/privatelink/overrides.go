@@ -21,68 +21,80 @@ import (
 // is written at every change.
 const overridesFile = "overrides.json"
 
-// override answers a question for a name of which an operator said what to answer,
-// and reports whether it did. It stands behind the policy for questions and before
-// the cache. What it answers is the operator's own word: nothing else judges it.
-func (s *service) override(ctx context.Context, o *outcome) bool {
-	found, exists := s.overrides.Find(o.query.name, o.query.arrived)
-	if !exists || o.query.qclass != dns.ClassINET {
+// overrideTTL bounds how long what a redirect brings is kept, by us and downstream.
+const overrideTTL = 30 * time.Second
+
+// overrideOf finds the override of a question; nil for none, and where a reload has
+// taken away the group that it leads to, which was reported then.
+func (s *service) overrideOf(q *query) *override.Override {
+	found, exists := s.overrides.Find(q.name, q.arrived)
+	if !exists || q.qclass != dns.ClassINET || found.Group != "" && s.redirects[found.Group] == nil {
+		return nil
+	}
+	return found
+}
+
+// settleOverride answers a question for a name of which an operator said what to
+// answer. It stands behind the policy for questions and before the cache. What it
+// answers is the operator's own word: nothing else judges it. It reports false where
+// an upstream is to be waited for.
+func (s *service) settleOverride(o *outcome) (settled bool) {
+	o.decision.Action, o.decision.Rule = policy.Allow, policy.Override
+	if o.override.Group != "" {
+		// The client is not told the CNAMEs: a downstream resolver would ask for the
+		// privatelink name on its own, and that one still takes its usual route.
+		o.route, o.flatten = s.redirects[o.override.Group], true
+		return s.recall(o)
+	}
+	o.flatten = s.flatten[o.decision.Class]
+	if o.aliased() {
 		return false
 	}
-	way := s.redirects[found.Group]
-	if found.Group != "" && way == nil {
-		return false // a reload took the group away, and said so
-	}
-	o.decision.Action, o.decision.Rule = policy.Allow, policy.Override
-	if way != nil {
-		s.redirect(ctx, o, found, way)
-	} else {
-		s.forge(ctx, o, found)
-	}
+	s.forge(context.Background(), o)
 	return true
 }
 
-// redirect asks the group that the operator named. The client is not told the
-// CNAMEs: a downstream resolver would ask for the privatelink name on its own, and
-// that one still takes its usual route.
-func (s *service) redirect(ctx context.Context, o *outcome, found *override.Override, way *route) {
-	o.route, o.flatten = way, true
-	s.answer(ctx, o)
-	if o.extendedError == nil { // else it is stale or failed, which matters more
-		o.extendedError = &dns.EDNS0_EDE{InfoCode: dns.ExtendedErrorCodeOther, ExtraText: found.Explanation()}
+// aliased reports whether the answer is what the target of an operator's CNAME has.
+func (o *outcome) aliased() bool {
+	return o.override.CNAME != "" && o.query.qtype != dns.TypeCNAME && o.query.qtype != dns.TypeANY
+}
+
+// explainOverride says that the answer is the operator's doing.
+func (o *outcome) explainOverride() *outcome {
+	if !o.extendedError.Present { // else it is stale or failed, which matters more
+		o.extendedError = wire.ExtendedError{Present: true, Code: dns.ExtendedErrorCodeOther, Text: o.override.Explanation()}
 	}
+	return o
 }
 
 // forge answers with the operator's records. The entry is made for this reply only
 // and never kept, so that removing the override works at once.
-func (s *service) forge(ctx context.Context, o *outcome, found *override.Override) {
+func (s *service) forge(ctx context.Context, o *outcome) {
 	now := o.query.arrived
-	answer := &upstream.Answer{Msg: &dns.Msg{Answer: found.Records(o.query.qtype, now)}}
-	o.flatten = s.flatten[o.decision.Class]
-	if found.CNAME != "" && o.query.qtype != dns.TypeCNAME && o.query.qtype != dns.TypeANY {
-		if !s.followAlias(ctx, o, answer, found.CNAME) {
-			return
-		}
+	answer := &upstream.Answer{Msg: &dns.Msg{Answer: o.override.Records(o.query.qtype, now)}}
+	if o.aliased() && !s.followAlias(ctx, o, answer) {
+		return
 	}
 	if len(answer.Msg.Answer) == 0 {
-		answer.Msg.Ns = []dns.RR{ownSOA(o.query.name, found.TTL(now))}
+		answer.Msg.Ns = []dns.RR{ownSOA(o.query.name, o.override.TTL(now))}
 	}
-	bound := time.Duration(found.TTL(now)) * time.Second
+	bound := time.Duration(o.override.TTL(now)) * time.Second
 	entry, err := cache.Make(&o.query.key, answer.Msg, cache.Meta{}, cache.Lifetimes{MaxTTL: bound, MaxNegativeTTL: bound}, now)
 	if err != nil {
-		o.fail(fmt.Errorf("override of %s: %w", found.Name, err))
+		o.fail(fmt.Errorf("override of %s: %w", o.override.Name, err))
 		return
 	}
 	o.answer, o.entry = answer, entry
 	o.finding = s.findingOf(&o.query, answer.Msg)
-	o.extendedError = &dns.EDNS0_EDE{InfoCode: dns.ExtendedErrorCodeForgedAnswer, ExtraText: found.Explanation()}
+	o.extendedError = wire.ExtendedError{Present: true, Code: dns.ExtendedErrorCodeForgedAnswer, Text: o.override.Explanation()}
 }
 
 // followAlias adds what the target of an operator's CNAME has, as if the client had
 // asked for it: by overrides, cache, route and judgement of its own, for that is not
 // the operator's word. It returns false where there is none to be told, and then the
 // outcome says why. A target without a route is for the client to follow.
-func (s *service) followAlias(ctx context.Context, o *outcome, answer *upstream.Answer, target string) bool {
+func (s *service) followAlias(ctx context.Context, o *outcome, answer *upstream.Answer) bool {
+	target := o.override.CNAME
 	if o.crossings == maxCrossings {
 		o.fail(fmt.Errorf("overrides lead from one to the next more than %d times, the last to %s", maxCrossings, target))
 		return false
@@ -94,25 +106,37 @@ func (s *service) followAlias(ctx context.Context, o *outcome, answer *upstream.
 		return false
 	}
 	tail.query.key.Question = question
-	if !s.override(ctx, tail) {
-		if tail.route = s.routes.find(target, tail.match); tail.route == nil {
-			return true
-		}
-		s.answer(ctx, tail)
-		s.judge(tail)
+	if !s.find(tail) {
+		s.await(ctx, tail)
+	}
+	s.judge(tail)
+	if tail.route == nil && tail.override == nil {
+		return true
 	}
 	o.route, o.group, o.fallback, o.cacheState = tail.route, tail.group, tail.fallback, tail.cacheState
 	o.flatten = o.flatten || tail.flatten
-	if tail.answer == nil || tail.withheld {
+	if !tail.tells() {
 		o.adopt(tail)
 		o.withheld, o.decision = tail.withheld, tail.decision
 		return false
 	}
-	answer.Server, answer.Transport, answer.RTT = tail.answer.Server, tail.answer.Transport, tail.answer.RTT
-	answer.Attempts = tail.answer.Attempts
-	answer.Msg.Rcode = tail.answer.Msg.Rcode
-	answer.Msg.Answer = append(answer.Msg.Answer, tail.agedRecords(tail.answer.Msg.Answer)...)
-	answer.Msg.Ns = tail.agedRecords(tail.answer.Msg.Ns)
+	return o.appendTail(answer, tail)
+}
+
+// appendTail adds the records of a tail's answer, as they are told.
+func (o *outcome) appendTail(answer *upstream.Answer, tail *outcome) bool {
+	kept := new(dns.Msg)
+	if err := kept.Unpack(tail.entry.Message()); err != nil {
+		o.fail(fmt.Errorf("reading a kept answer: %w", err))
+		return false
+	}
+	if tail.answer != nil {
+		answer.Server, answer.Transport, answer.RTT = tail.answer.Server, tail.answer.Transport, tail.answer.RTT
+		answer.Attempts = tail.answer.Attempts
+	}
+	answer.Msg.Rcode = kept.Rcode
+	answer.Msg.Answer = append(answer.Msg.Answer, tail.agedRecords(kept.Answer)...)
+	answer.Msg.Ns = tail.agedRecords(kept.Ns)
 	return true
 }
 

@@ -1,7 +1,6 @@
 package privatelink
 
 import (
-	"context"
 	"net/netip"
 	"path/filepath"
 	"strings"
@@ -35,19 +34,15 @@ func askOverrides(t *testing.T, handler *Handler, request *dns.Msg, later time.D
 	}
 	service.now = func() time.Time { return now }
 	question := request.Question[0]
-	o := &outcome{query: query{
+	o := service.resolve(t.Context(), query{
 		asked: asked, key: cache.KeyOf(asked, ""), name: dns.CanonicalName(question.Name), qtype: question.Qtype, qclass: question.Qclass,
 		client: netip.MustParseAddrPort("10.30.0.4:5353"), arrived: now,
-	}}
-	o.match = service.catalog.Match(o.query.name)
-	o.decision = service.policy.Ask(o.query.client.Addr(), o.query.name, o.query.qtype, o.match, now)
-	ctx, cancel := context.WithTimeout(t.Context(), replyTime)
-	defer cancel()
-	if !service.override(ctx, o) {
+	})
+	if o.override == nil {
 		return o, nil
 	}
-	reply, err := o.compose(request, now)
-	if err != nil {
+	reply := new(dns.Msg)
+	if err := reply.Unpack(service.appendReply(nil, o, now)); err != nil {
 		t.Fatal(err)
 	}
 	handler.current.Load().metrics.count(o)

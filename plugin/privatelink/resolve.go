@@ -38,6 +38,19 @@ func (s *service) settle(o *outcome) (settled bool) {
 		return o.refuseOperation()
 	}
 
+	return s.find(o)
+}
+
+// find is the rest of it, for the question's name as for the target of an
+// operator's CNAME.
+func (s *service) find(o *outcome) (settled bool) {
+	q := &o.query
+
+	// Did an operator say what to answer?
+	if o.override = s.overrideOf(q); o.override != nil {
+		return s.settleOverride(o)
+	}
+
 	// Who knows the answer?
 	if o.route = s.routes.find(q.name, o.match); o.route == nil {
 		return o.refuseWithoutRoute()
@@ -53,5 +66,9 @@ func (s *service) settle(o *outcome) (settled bool) {
 func (s *service) await(ctx context.Context, o *outcome) {
 	ctx, cancel := context.WithTimeout(ctx, replyTime)
 	defer cancel()
+	if o.override != nil && o.override.Group == "" {
+		s.forge(ctx, o)
+		return
+	}
 	s.answer(ctx, o)
 }

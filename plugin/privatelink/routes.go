@@ -46,12 +46,11 @@ func (r *route) identify() {
 	if r.sites != nil {
 		groups = append(groups, r.sites.groups...)
 	}
-	for _, group := range groups {
 	if r.override {
 		// What it answers has not changed routes: it is another answer.
 		_, _ = digest.WriteString("override")
 	}
-	for _, group := range []*upstream.Group{r.group, r.missing, r.outage} {
+	for _, group := range groups {
 		_, _ = digest.WriteString("|")
 		if group == nil {
 			continue

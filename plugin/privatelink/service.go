@@ -71,9 +71,8 @@ func build(c *config, shared *slot) (*service, error) {
 		}
 		groups[name] = group
 	}
-	ways, err := newRoutes(c, groups)
 	shared.nameGroups(held, c.order)
-	ways, err := newRoutes(c.routes, groups)
+	ways, err := newRoutes(c, groups)
 	if err != nil {
 		shared.release(held)
 		return nil, err
