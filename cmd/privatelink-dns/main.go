@@ -29,5 +29,7 @@ func newRootCommand() *cobra.Command {
 	}
 	root.AddCommand(newServeCommand(), newCacheCommand(), newUpstreamsCommand(), newOverrideCommand(), newVersionCommand())
 	root.AddCommand(newForwardersCommand(), newZonesCommand())
+	root.AddCommand(newServeCommand(), newCacheCommand(), newUpstreamsCommand(), newVersionCommand())
+	root.AddCommand(newForwardersCommand(), newZonesCommand(), newImportCommand())
 	return root
 }
