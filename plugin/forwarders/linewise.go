@@ -36,6 +36,8 @@ var powerdns = Format{
 		"Name it in recursor.conf, and run rec_control reload-zones after a change:",
 		"    forward-zones-file=/etc/powerdns/privatelink.zones",
 		"In a recursor.yml it is recursor: forward_zones_file. The file's name must not end in .yml.",
+		"Where validation is on and the root cannot be reached, give the domains a negative trust anchor",
+		"(rec_control add-nta): private zones are never signed.",
 	},
 	write: func(out *bytes.Buffer, plan Plan) {
 		targets := strings.Join(spell(plan.Targets, ":"), ";")

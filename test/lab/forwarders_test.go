@@ -39,6 +39,7 @@ type forwardersProduct struct {
 // which is in our own program. Where a server protects against rebinding, that
 // is on: the generated file has to let the private addresses through. (dnsmasq
 // takes the addresses for documentation, as example.org has one, for private.)
+// None validates: nothing here is signed, not even the root.
 var forwardersProducts = []forwardersProduct{
 	{"bind", "named", func(h *Host, forwarders string) {
 		options := fmt.Sprintf(namedOptions, h.directory, "recursion yes; allow-recursion { any; }; forward only; forwarders { "+internetDNS+"; };")
@@ -56,7 +57,7 @@ var forwardersProducts = []forwardersProduct{
 		h.startProduct("CoreDNS", h.write("Corefile", "import %s\n.:53 {\n    forward . %s\n}\n", forwarders, internetDNS))
 	}},
 	{"powerdns", "pdns_recursor", func(h *Host, forwarders string) {
-		h.write("recursor.conf", "daemon=no\nlocal-address=0.0.0.0\nallow-from=0.0.0.0/0\nsocket-dir=%s\nsetuid=\nsetgid=\nforward-zones-file=%s\nforward-zones-recurse=.=%s\n", h.directory, forwarders, internetDNS)
+		h.write("recursor.conf", "daemon=no\ndnssec=off\nlocal-address=0.0.0.0\nallow-from=0.0.0.0/0\nsocket-dir=%s\nsetuid=\nsetgid=\nforward-zones-file=%s\nforward-zones-recurse=.=%s\n", h.directory, forwarders, internetDNS)
 		h.Start("PowerDNS Recursor", "Listening for", "pdns_recursor", "--config-dir="+h.directory)
 	}},
 	{"knot", "kresd", func(h *Host, forwarders string) {
