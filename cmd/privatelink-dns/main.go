@@ -28,8 +28,6 @@ func newRootCommand() *cobra.Command {
 		SilenceErrors: true,
 	}
 	root.AddCommand(newServeCommand(), newCacheCommand(), newUpstreamsCommand(), newOverrideCommand(), newVersionCommand())
-	root.AddCommand(newForwardersCommand(), newZonesCommand())
-	root.AddCommand(newServeCommand(), newCacheCommand(), newUpstreamsCommand(), newVersionCommand())
 	root.AddCommand(newForwardersCommand(), newZonesCommand(), newImportCommand())
 	return root
 }
