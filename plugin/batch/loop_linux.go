@@ -57,8 +57,8 @@ func newLoop(g *Group, number int, s *socket) *loop {
 	if !s.variable {
 		l.peer.Local = s.address().Addr().WithZone("")
 	}
-	l.onReadable = func(fd uintptr) bool { return l.receive(fd) || l.errno != unix.EAGAIN }
-	l.onceReadable = func(fd uintptr) bool { l.receive(fd); return true }
+	l.onReadable = l.serve
+	l.onceReadable = func(fd uintptr) bool { l.serve(fd); return true }
 	l.onWritable = l.send
 	return l
 }
@@ -70,7 +70,6 @@ func (l *loop) run() {
 		err := l.raw.Read(l.onReadable)
 		switch {
 		case err == nil:
-			l.batch()
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			if l.obey() {
 				return
@@ -79,6 +78,25 @@ func (l *loop) run() {
 			return
 		}
 	}
+}
+
+// serve receives and answers a batch. It says whether there may be more; if not, the poller is to be
+// waited for. A batch that is not full has emptied the queue, and whatever
+// comes after makes the poller report again, so there is no need to look.
+func (l *loop) serve(fd uintptr) bool {
+	l.receive(fd)
+	switch {
+	case l.received > 0:
+		l.batch()
+		return l.received == size
+	case l.errno == unix.EAGAIN:
+		return false
+	}
+	l.receiveErrors.Add(1)
+	// It has been reported and is gone, but if it comes again and again, such as for
+	// want of memory, trying at full speed makes nothing better.
+	time.Sleep(time.Millisecond)
+	return true
 }
 
 // obey carries out the orders that have come, and says whether to end.
@@ -118,15 +136,14 @@ func (l *loop) give(end bool) (wait func()) {
 // datagram takes 512 octets of it at the very least): somebody may send all the time.
 func (l *loop) drain() {
 	for range l.buffer/512/size + 1 {
-		if err := l.raw.Read(l.onceReadable); err != nil || l.received == 0 && l.errno == unix.EAGAIN {
+		if err := l.raw.Read(l.onceReadable); err != nil || l.errno == unix.EAGAIN {
 			return
 		}
-		l.batch()
 	}
 }
 
-// receive fetches what is queued, at most a batch. It says whether there was anything.
-func (l *loop) receive(fd uintptr) bool {
+// receive fetches what is queued, at most a batch.
+func (l *loop) receive(fd uintptr) {
 	l.in.reset(l.received)
 	for {
 		n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&l.in.messages)), size, unix.MSG_DONTWAIT, 0, 0)
@@ -137,19 +154,12 @@ func (l *loop) receive(fd uintptr) bool {
 			n = 0
 		}
 		l.received, l.errno = int(n), errno
-		return n > 0
+		return
 	}
 }
 
 // batch answers what was received.
 func (l *loop) batch() {
-	if l.received == 0 {
-		l.receiveErrors.Add(1)
-		// It has been reported and is gone, but if it comes again and again, such as
-		// for want of memory, trying at full speed makes nothing better.
-		time.Sleep(time.Millisecond)
-		return
-	}
 	l.batches.Add(1)
 	given := 0
 	for i := range l.received {
