@@ -214,8 +214,9 @@ func (l *loop) deliver() {
 		return
 	}
 	l.sent = 0
-	// It only fails when the socket was closed, and then nothing can be sent.
-	_ = l.raw.Write(l.onWritable)
+	if l.raw.Write(l.onWritable) != nil { // closed
+		l.sendErrors.Add(uint64(l.out.count - l.sent))
+	}
 	l.out.clear()
 }
 

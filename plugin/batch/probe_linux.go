@@ -97,9 +97,15 @@ func (g *Group) locate() (members, error) {
 			return found, nil
 		}
 		failure = err
+		if errors.Is(err, errUnreachable) {
+			break
+		}
 	}
 	return nil, fmt.Errorf("locating the sockets of %s: %w", g.address, failure)
 }
+
+// errUnreachable says that no probe arrived at all, which trying again does not change.
+var errUnreachable = errors.New("no probe arrived: a filter drops them, or a socket with a more specific address gets them")
 
 // find sends a probe to one index after the other until each of our loops has got one.
 //
@@ -123,6 +129,9 @@ func (p *probes) find(loops, round int) (members, error) {
 		if p.collect(least, loops, round, index, wait) {
 			return arrange(least), nil
 		}
+	}
+	if len(least) == 0 {
+		return nil, errUnreachable
 	}
 	return nil, fmt.Errorf("%d of %d loops got a probe", len(least), loops)
 }

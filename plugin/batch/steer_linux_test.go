@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"errors"
 	"net"
 	"net/netip"
 	"slices"
@@ -40,11 +41,16 @@ func answerers(t testing.TB, address netip.AddrPort) map[string]int {
 	t.Helper()
 	counts := map[string]int{}
 	for range 60 {
-		conn, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(address))
+		// Not connected, because the other server does not choose the address it
+		// replies from.
+		conn, err := net.ListenUDP("udp", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		counts[ask(t, conn, "")]++
+		if _, err := conn.WriteToUDPAddrPort(nil, address); err != nil {
+			t.Fatal(err)
+		}
+		counts[hear(t, conn)]++
 		conn.Close()
 	}
 	return counts
@@ -150,6 +156,58 @@ func TestFollowsTheSocketsOfOthers(t *testing.T) {
 			}
 			if got := answerers(t, g.Addr()); got["ours:"] != 60 {
 				t.Errorf("after Steer %v answered, want us 60 times", got)
+			}
+		})
+	}
+}
+
+// TestServesWhereProbesDoNotArrive shadows the address the probes are sent to.
+func TestServesWhereProbesDoNotArrive(t *testing.T) {
+	address := portOf(foreign(t, "0.0.0.0:0"))
+	foreign(t, netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), address.Port()).String())
+	g := serve(t, address.String(), 2, &replier{prefix: "ours:"})
+	asked := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.2"), address.Port())
+	if got := answerers(t, asked); got["ours:"] != 60 {
+		t.Errorf("%v answered, want us 60 times", got)
+	}
+	if g.Stats().Steered {
+		t.Error("Stats().Steered, but no probe can have arrived")
+	}
+	if err := g.Steer(); !errors.Is(err, errUnreachable) {
+		t.Errorf("Steer = %v, want %v", err, errUnreachable)
+	}
+	g.Stop()
+	if got := answerers(t, asked); got["other:"] != 60 {
+		t.Errorf("after Stop %v answered, want the other server 60 times", got)
+	}
+	if err := g.Steer(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Steer after Stop = %v, want %v", err, net.ErrClosed)
+	}
+}
+
+func TestMembers(t *testing.T) {
+	tests := []struct {
+		name         string
+		members      members
+		ours, others []int
+		withoutLast  members
+	}{
+		{"another first", members{other, 0, 1}, []int{1, 2}, []int{0}, members{other, 0}},
+		{"alone, or before all others", members{1, 0}, []int{0, 1}, []int{2}, members{1}},
+		{"others between", members{other, 1, other, other, 0}, []int{1, 4}, []int{0, 2, 3}, members{other, 1}},
+		{"one", members{other, 0}, []int{1}, []int{0}, nil},
+		{"one, first", members{0}, []int{0}, []int{1}, nil},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			if got := tc.members.ours(); !slices.Equal(got, tc.ours) {
+				t.Errorf("%v.ours() = %v, want %v", tc.members, got, tc.ours)
+			}
+			if got := tc.members.others(); !slices.Equal(got, tc.others) {
+				t.Errorf("%v.others() = %v, want %v", tc.members, got, tc.others)
+			}
+			if got := tc.members.withoutLast(); !slices.Equal(got, tc.withoutLast) {
+				t.Errorf("%v.withoutLast() = %v, want %v", tc.members, got, tc.withoutLast)
 			}
 		})
 	}

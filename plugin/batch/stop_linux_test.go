@@ -52,13 +52,14 @@ func startFlood(t *testing.T, address netip.AddrPort) *flood {
 
 // run returns when the flood was stopped and everything is answered, or an error if something is not.
 func (f *flood) run(conn *net.UDPConn, s *sender) error {
-	buffer := make([]byte, 64)
+	datagram, buffer := make([]byte, probeSize), make([]byte, 64) // as long as a probe, but none
 	unanswered := map[uint64]bool{}
 	for {
 		for !f.stop.Load() && len(unanswered) < window {
 			number := s.sent.Add(1) - 1
 			unanswered[number] = true
-			if _, err := conn.Write(binary.BigEndian.AppendUint64(nil, number)); err != nil {
+			binary.BigEndian.PutUint64(datagram, number)
+			if _, err := conn.Write(datagram); err != nil {
 				return fmt.Errorf("sending: %w", err)
 			}
 		}
@@ -70,11 +71,11 @@ func (f *flood) run(conn *net.UDPConn, s *sender) error {
 		if err != nil {
 			return fmt.Errorf("%d of %d datagrams were not answered: %w", len(unanswered), s.sent.Load(), err)
 		}
-		delete(unanswered, binary.BigEndian.Uint64(buffer[n-8:]))
+		delete(unanswered, binary.BigEndian.Uint64(buffer[n-probeSize:]))
 		for s.oldest.Load() < s.sent.Load() && !unanswered[s.oldest.Load()] {
 			s.oldest.Add(1)
 		}
-		f.count(n > 8)
+		f.count(n > probeSize)
 	}
 }
 
