@@ -72,7 +72,7 @@ type Stats struct {
 	ReceiveErrors uint64 // failed attempts to receive
 	Truncated     uint64 // datagrams longer than MaxDatagram, dropped
 	Panics        uint64 // panics in workers
-	Dropped       uint64 // datagrams the kernel dropped, for want of room in the sockets' receive buffers mostly
+	Dropped       uint64 // datagrams the kernel dropped, mostly for want of receive buffer
 
 	// LastPanic is the value and the stack of the latest panic, empty if there was none.
 	LastPanic string

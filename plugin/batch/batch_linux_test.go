@@ -208,8 +208,8 @@ func TestAReplyMayOutgrowTheBuffer(t *testing.T) {
 	}
 }
 
-// TestOneBadReplyCostsNoOther holds the loop until a whole batch is queued, in which some replies
-// cannot be sent: they are longer than any datagram.
+// TestOneBadReplyCostsNoOther holds the loop until a whole batch is queued, in which some
+// replies cannot be sent: they are longer than any datagram.
 func TestOneBadReplyCostsNoOther(t *testing.T) {
 	impossible := make([]byte, 70000)
 	hold := make(chan struct{})

@@ -11,7 +11,8 @@ import (
 )
 
 // Group is a number of sockets bound to one address beside the sockets of others, each
-// with a loop that answers what comes to it. Its methods may be called from any goroutine.
+// with a loop that answers what comes to it. Its methods may be called from any
+// goroutine, but a worker may call only Reply, Stats and Addr: the others wait for it.
 type Group struct {
 	address netip.AddrPort
 	loops   []*loop
@@ -38,8 +39,9 @@ const (
 
 // Listen binds the given number of sockets, one a loop, to an address to which another
 // socket may be bound already, with SO_REUSEPORT and by the same user. A wildcard
-// address of either family gives sockets for both families, as net.ListenPacket("udp", …) does. Port 0
-// asks for any free port.
+// address of either family gives sockets for both families, as net.ListenPacket does for
+// the network "udp". Port 0 asks for any free port. A loop takes about 0.5 MiB of memory
+// and up to 8 MiB of the kernel's for what waits (see Stats.ReceiveBuffer).
 //
 // Nothing is read before Serve, which should follow soon: the kernel may already give
 // datagrams to the sockets, where they wait.
@@ -70,8 +72,8 @@ func Listen(address netip.AddrPort, loops int) (*Group, error) {
 func (g *Group) Addr() netip.AddrPort { return g.address }
 
 // Serve starts the loops, each with a worker of its own, and then steers all datagrams
-// to them (see Steer; Stats tells whether that succeeded). It calls newWorker once for every loop before
-// it returns. A second call does nothing.
+// to them (see Steer; Stats tells whether that succeeded). It calls newWorker once for
+// every loop, in its own goroutine. A second call does nothing.
 func (g *Group) Serve(newWorker func(loop int) Worker) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -113,7 +115,7 @@ func (g *Group) Reply(peer Peer, datagram []byte) error {
 	return nil
 }
 
-// Stats sums up.
+// Stats sums up. It may be called at any time, after Close too.
 func (g *Group) Stats() Stats {
 	s := Stats{Steered: g.steered.Load()}
 	for _, l := range g.loops {

@@ -15,7 +15,12 @@ import (
 
 // loop receives, answers and sends on one socket, in one goroutine.
 //
-// The socket is non-blocking and the goroutine waits in the runtime's poller.
+// The socket is non-blocking and the goroutine waits in the runtime's poller. A thread that
+// blocks in recvmmsg instead loses its processor to the runtime in every wait and
+// has to get one back. Measured with BenchmarkEcho, medians of seven alternating runs, in
+// µs of processor time a datagram: at full speed 7.0 with the poller, 8.9 with a thread of
+// its own, 9.5 with any thread; at 20,000 a second 27.6, 28.2 and 29.5; at 1,000 a
+// second 67, 80 and 87.
 type loop struct {
 	*socket
 	group  *Group
@@ -80,8 +85,8 @@ func (l *loop) run() {
 	}
 }
 
-// serve receives and answers a batch. It says whether there may be more; if not, the poller is to be
-// waited for. A batch that is not full has emptied the queue, and whatever
+// serve receives and answers a batch. It says whether there may be more; if not, the
+// poller is to be waited for. A batch that is not full has emptied the queue, and whatever
 // comes after makes the poller report again, so there is no need to look.
 func (l *loop) serve(fd uintptr) bool {
 	l.receive(fd)

@@ -22,8 +22,9 @@ func assumed(loops int) members {
 // ours returns the indexes of our sockets.
 func (m members) ours() []int { return m.indexes(func(member int) bool { return member != other }) }
 
-// others returns indexes of other sockets, all that are certain. If none is certain, it is the
-// one index that is another's if there is any other at all: the one behind the last of ours.
+// others returns indexes of other sockets, all that are certain. If none is certain, it
+// is the one that is another's if there is any other at all: the one behind the last of
+// ours.
 func (m members) others() []int {
 	indexes := m.indexes(func(member int) bool { return member == other })
 	if len(indexes) == 0 {

@@ -31,15 +31,16 @@ const (
 	indexMask = 0xffff
 )
 
-// mark tells the program and the loops that a datagram is a probe of ours. It is random, so
-// that nobody else can steer.
+// mark tells the program and the loops that a datagram is a probe of ours. It is random,
+// so that nobody else can steer.
 type mark [16]byte
 
 // probeSize is the length of a probe: the mark, then round and index.
 const probeSize = len(mark{}) + 4
 
-// probes are the datagrams by which members are located. The steering program sends each to the
-// index it names, and the loop that gets it reports it: the kernel has no other way to ask.
+// probes are the datagrams by which members are located. The steering program sends each
+// to the index it names, and the loop that gets it reports it: the kernel offers no other
+// way to ask.
 type probes struct {
 	mark      mark
 	target    netip.AddrPort
@@ -78,15 +79,18 @@ func (g *Group) sighted(datagram []byte, loop int) bool {
 	return true
 }
 
-// locate finds our sockets among the members of the kernel's group, while datagrams go where
-// they went. The loops have to run, and mu has to be held.
+// locate finds our sockets among the members of the kernel's group, while all other
+// datagrams go where they went. The loops have to run, and mu has to be held.
 func (g *Group) locate() (members, error) {
 	p := newProbes(g.address)
 	if err := g.attach(steering(g.toward, &p.mark)); err != nil {
 		return nil, err
 	}
 	g.probes.Store(p)
-	defer g.probes.Store(nil)
+	defer func() {
+		g.probes.Store(nil)
+		_ = g.direct(g.toward) // as before, without an eye on probes
+	}()
 	var failure error
 	for attempt := range attempts {
 		found, err := p.find(len(g.loops), 2*attempt)
@@ -127,7 +131,7 @@ func (p *probes) find(loops, round int) (members, error) {
 			wait = patience
 		}
 		if p.collect(least, loops, round, index, wait) {
-			return arrange(least), nil
+			return arrange(least)
 		}
 	}
 	if len(least) == 0 {
@@ -136,8 +140,8 @@ func (p *probes) find(loops, round int) (members, error) {
 	return nil, fmt.Errorf("%d of %d loops got a probe", len(least), loops)
 }
 
-// collect notes sightings until that of the given index has come or the time is up, and says whether
-// every loop has been seen.
+// collect notes sightings until that of the given index has come or the time is up, and
+// says whether every loop has been seen.
 func (p *probes) collect(least map[int]int, loops, round, index int, wait time.Duration) bool {
 	timeout := time.NewTimer(wait)
 	defer timeout.Stop()
@@ -161,15 +165,18 @@ func (p *probes) collect(least map[int]int, loops, round, index int, wait time.D
 }
 
 // arrange turns indexes by loop into loops by index.
-func arrange(least map[int]int) members {
+func arrange(least map[int]int) (members, error) {
 	var m members
 	for loop, index := range least {
 		for len(m) <= index {
 			m = append(m, other)
 		}
+		if m[index] != other {
+			return nil, errors.New("two loops got a probe for one index")
+		}
 		m[index] = loop
 	}
-	return m
+	return m, nil
 }
 
 // verify sends a probe to each of our sockets, from another port, so that one that goes

@@ -6,11 +6,12 @@ import (
 	"net"
 )
 
-// Steer finds out where in the kernel's array our sockets are, and has it give all datagrams to
-// them, evenly. Serve does so. It has to be done again after another socket of
-// the address was closed, because one of ours may have taken its place: at the end of a
-// reload of the other server, or when a second process that shared the address is gone. It takes a few
-// milliseconds and disturbs nothing, so it may well be done every now and then.
+// Steer finds out where in the kernel's array our sockets are, and has it give all
+// datagrams to them, evenly. Serve does so. It has to be done again after another socket
+// of the address was closed, because one of ours may have taken its place: at the end of
+// a reload of the other server, or when a second process or Group that shared the
+// address is gone. It takes a few milliseconds and disturbs nothing, so it may well be
+// done every now and then.
 //
 // After an error some datagrams may go to the other sockets, until another call
 // succeeds; none is lost. After Stop it returns net.ErrClosed.

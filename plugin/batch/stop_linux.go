@@ -38,7 +38,8 @@ func (g *Group) stop() {
 	}
 }
 
-// leave steers datagrams to other sockets, if there are any. When it returns, no more come.
+// leave steers datagrams to other sockets, if there are any. When it returns, no more
+// come.
 func (g *Group) leave() {
 	if others := g.members.others(); !slices.Equal(others, g.toward) && g.direct(others) == nil {
 		awaitDeliveries()
@@ -78,8 +79,8 @@ func (g *Group) Close() error {
 	return errors.Join(errs...)
 }
 
-// closeInOrder closes the sockets from the highest index down, so that none of ours is moved. An
-// other one may be, and the steering has to follow. Each socket is drained
+// closeInOrder closes the sockets from the highest index down, so that none of ours is
+// moved. Another's may be, and then the steering has to follow. Each socket is drained
 // while nothing is steered to it.
 func (g *Group) closeInOrder() (errs []error) {
 	for ; len(g.members) > 0; g.members = g.members.withoutLast() {

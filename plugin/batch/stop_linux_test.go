@@ -50,7 +50,8 @@ func startFlood(t *testing.T, address netip.AddrPort) *flood {
 	return f
 }
 
-// run returns when the flood was stopped and everything is answered, or an error if something is not.
+// run returns when the flood was stopped and everything is answered, or an error if
+// something is not.
 func (f *flood) run(conn *net.UDPConn, s *sender) error {
 	datagram, buffer := make([]byte, probeSize), make([]byte, 64) // as long as a probe, but none
 	unanswered := map[uint64]bool{}
@@ -162,5 +163,35 @@ func TestNothingIsLostOverStartsAndStops(t *testing.T) {
 				t.Errorf("we answered %d and the other server %d, want at least 4000 and 1600", ours, others)
 			}
 		})
+	}
+}
+
+// TestAnOrderIsObeyedAfterWhatCameBefore holds the loop while more than a batch is queued
+// and it is ordered to end.
+func TestAnOrderIsObeyedAfterWhatCameBefore(t *testing.T) {
+	const queued = 3 * size
+	hold := make(chan struct{})
+	var worker replier
+	worker.answer = func(datagram []byte, _ Peer, buffer []byte) []byte {
+		if string(datagram) == "hold" {
+			<-hold
+		}
+		return buffer
+	}
+	g := serve(t, "127.0.0.1:0", 1, &worker)
+	conn := client(t, g.Addr())
+	if _, err := conn.Write([]byte("hold")); err != nil {
+		t.Fatal(err)
+	}
+	for range queued {
+		if _, err := conn.Write(nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wait := g.loops[0].give(false)
+	close(hold)
+	wait()
+	if got := worker.taken.Load(); got != 1+queued {
+		t.Errorf("%d datagrams were answered before the order was obeyed, want %d", got, 1+queued)
 	}
 }
