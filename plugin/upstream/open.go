@@ -37,8 +37,8 @@ type Options struct {
 	ProbeName string
 }
 
-// NewServer returns the server at addr, over UDP and TCP, in lower case and without a
-// limit. It opens nothing: sockets come with the first question, and go when they have not been used
+// NewServer returns the server at addr, over UDP and TCP, in lower case, without
+// cookies and without a limit. It opens nothing: sockets come with the first question, and go when they have not been used
 // for a while. Close releases what is left.
 func NewServer(addr netip.AddrPort) *Server {
 	var d net.Dialer
@@ -85,6 +85,7 @@ func open(addr netip.AddrPort, o Options, dial dialer, random func() uint64) (*S
 		s.transports = []transport{newHTTPS(addr, o, plain, &s.ignored)}
 	default:
 		s.overDatagrams(dial, o.LowerCase)
+		s.udp.cookies.on = true
 	}
 	return s, nil
 }

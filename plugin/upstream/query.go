@@ -26,6 +26,7 @@ const (
 	flagQR = 1 << 15
 	flagTC = 1 << 9
 	flagRD = 1 << 8
+	flagAD = 1 << 5
 	flagCD = 1 << 4
 
 	opcodeShift = 11
@@ -45,7 +46,8 @@ type query struct {
 	probe    bool   // nobody's question
 }
 
-// newQuery composes q with RD set and EDNS, and no EDNS option. The error wraps
+// newQuery composes q with RD set and EDNS, and no EDNS option: a client's are its own
+// business with us, and those that a transport adds are ours with the server. The error wraps
 // ErrQuestion.
 func newQuery(q Question) (query, error) {
 	wire := make([]byte, headerSize+maxNameSize+typeAndClass+optSize)
@@ -62,6 +64,9 @@ func newQuery(q Question) (query, error) {
 	end += typeAndClass
 
 	flags := uint16(flagRD)
+	if q.AD || q.DO {
+		flags |= flagAD
+	}
 	if q.CD {
 		flags |= flagCD
 	}
@@ -87,10 +92,20 @@ func (q query) plain() query {
 	return q
 }
 
-// withID returns a copy of the message under an id, behind prefix zero bytes.
-func (q query) withID(id uint16, prefix int) []byte {
-	wire := make([]byte, prefix+len(q.wire))
+// edns reports whether the query has an OPT record.
+func (q query) edns() bool { return len(q.wire) > headerSize+len(q.question) }
+
+// withID returns a copy of the message under an id, behind prefix zero bytes, with an
+// EDNS option more unless that is nil. The query must have EDNS then.
+func (q query) withID(id uint16, prefix int, option []byte) []byte {
+	wire := make([]byte, prefix+len(q.wire)+len(option))
 	copy(wire[prefix:], q.wire)
 	binary.BigEndian.PutUint16(wire[prefix:], id)
+	if option != nil {
+		// The OPT record is the last, and nothing is behind its length yet.
+		end := prefix + len(q.wire)
+		binary.BigEndian.PutUint16(wire[end-2:], uint16(len(option)))
+		copy(wire[end:], option)
+	}
 	return wire
 }

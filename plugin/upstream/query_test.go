@@ -17,6 +17,7 @@ func TestNewQuery(t *testing.T) {
 		{"plain", testQuestion},
 		{"root", Question{Name: ".", Type: dns.TypeNS, Class: dns.ClassINET}},
 		{"dnssec", Question{Name: "example.org.", Type: dns.TypeDS, Class: dns.ClassINET, DO: true}},
+		{"authenticated", Question{Name: "example.org.", Type: dns.TypeA, Class: dns.ClassINET, AD: true}},
 		{"unchecked", Question{Name: "example.org.", Type: dns.TypeHTTPS, Class: dns.ClassINET, CD: true}},
 		{"other class", Question{Name: "version.bind.", Type: dns.TypeTXT, Class: dns.ClassCHAOS}},
 		{"escaped", Question{Name: `a\.b\000.example.org.`, Type: dns.TypeA, Class: dns.ClassINET}},
@@ -38,8 +39,11 @@ func TestNewQuery(t *testing.T) {
 			if !bytes.Equal(got.question, plain[headerSize:]) || !bytes.Equal(got.plain().question, plain[headerSize:]) {
 				t.Errorf("question = %x, want %x", got.question, plain[headerSize:])
 			}
-			if id := got.withID(0xabcd, 2); !bytes.Equal(id, append([]byte{0, 0, 0xab, 0xcd}, edns[2:]...)) {
-				t.Errorf("withID(0xabcd, 2) = %x", id)
+			if id := got.withID(0xabcd, 2, nil); !bytes.Equal(id, append([]byte{0, 0, 0xab, 0xcd}, edns[2:]...)) {
+				t.Errorf("withID(0xabcd, 2, nil) = %x", id)
+			}
+			if !got.edns() || got.plain().edns() {
+				t.Errorf("edns() = %v, without EDNS %v; want true, false", got.edns(), got.plain().edns())
 			}
 			if !bytes.Equal(got.wire, edns) {
 				t.Errorf("the query was modified: %x, want %x", got.wire, edns)
@@ -55,7 +59,7 @@ func packed(tb testing.TB, q Question) (plain, edns []byte) {
 	msg.SetQuestion(q.Name, q.Type)
 	msg.Question[0].Qclass = q.Class
 	msg.Id = 0
-	msg.CheckingDisabled = q.CD
+	msg.CheckingDisabled, msg.AuthenticatedData = q.CD, q.AD || q.DO
 	plain = wireOf(tb, msg, nil)
 	msg.SetEdns0(1232, q.DO)
 	return plain, wireOf(tb, msg, nil)

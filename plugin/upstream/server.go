@@ -125,9 +125,11 @@ func (s *Server) WouldWait() bool { return s.pacer.wouldWait() }
 
 // Exchange asks this server: over UDP with EDNS, then over TCP when the reply is
 // truncated or not whole, and once more without EDNS when the server does not know
-// EDNS (FORMERR without an OPT record, or BADVERS; RFC 6891 sections 6.1.3 and 7),
-// which is remembered for some minutes. Over UDP the name is spelled at random where
-// the server keeps the spelling; the answer has the question's own.
+// EDNS (FORMERR or NOTIMP without an OPT record, or BADVERS; RFC 6891 sections 6.1.3
+// and 7), which is remembered for some minutes. Over UDP the name is spelled at random
+// where the server keeps the spelling; the answer has the question's own. Where the
+// server knows cookies, they are used, and a BADCOOKIE is asked once more and then over
+// TCP.
 // Any reply is an answer, also one with rcode SERVFAIL or REFUSED. One datagram is
 // sent; Exchange waits for its reply until ctx is done, so ctx needs a deadline.
 //
@@ -194,34 +196,50 @@ func (s *Server) exchange(ctx context.Context, q query, waiting *atomic.Bool) re
 		return r
 	}
 	again := s.ask(ctx, q.plain(), waiting)
-	if again.err == nil && again.msg.Rcode != dns.RcodeFormatError {
+	if again.err == nil && again.msg.Rcode != r.msg.Rcode {
 		s.plainUntil.Store(time.Now().Add(withoutEDNSFor).UnixNano())
 	}
 	return again
 }
 
 // refusesEDNS reports whether the server has to be asked again without EDNS. A
-// FORMERR with an OPT record is about the question, not about EDNS.
+// FORMERR or NOTIMP with an OPT record is about the question, not about EDNS.
 func (r result) refusesEDNS() bool {
 	if r.err != nil {
 		return false
 	}
-	return r.msg.Rcode == dns.RcodeBadVers || r.msg.Rcode == dns.RcodeFormatError && r.opt == nil
+	switch r.msg.Rcode {
+	case dns.RcodeBadVers:
+		return true
+	case dns.RcodeFormatError, dns.RcodeNotImplemented:
+		return r.opt == nil
+	default:
+		return false
+	}
 }
 
 // ask sends one query over the first transport, UDP nearly always, and over the
 // second one where the first brought a reply that is of no use.
 func (s *Server) ask(ctx context.Context, q query, waiting *atomic.Bool) result {
 	r := s.askOver(ctx, s.transports[0], q, waiting)
-	if len(s.transports) > 1 && useless(r.err) {
+	if s.wantsCookie(r) {
+		r = s.askOver(ctx, s.transports[0], q, waiting) // the reply has brought the server's
+	}
+	if len(s.transports) > 1 && (useless(r.err) || s.wantsCookie(r)) {
 		return s.askOver(ctx, s.transports[1], q, waiting)
 	}
 	return r
 }
 
+// wantsCookie reports whether the server does not answer without its cookie. Over TCP
+// it does (RFC 7873 section 5.2.3).
+func (s *Server) wantsCookie(r result) bool {
+	return s.udp != nil && s.udp.cookies.on && r.err == nil && r.msg.Rcode == dns.RcodeBadCookie
+}
+
 // useless reports whether a reply came that another transport may better.
 func useless(err error) bool {
-	return errors.Is(err, ErrTruncated) || errors.Is(err, ErrMalformed) || errors.Is(err, errSpelling)
+	return errors.Is(err, ErrTruncated) || errors.Is(err, ErrMalformed) || errors.Is(err, errSuspect)
 }
 
 // askOver sends one query, and again where the server has closed the connection

@@ -85,6 +85,8 @@ func TestServerExchange(t *testing.T) {
 		{name: "no EDNS, FORMERR", respond: withoutEDNS(t, noOPT(dns.RcodeFormatError)), records: 1, over: UDP, asked: 2},
 		{name: "no EDNS, bare FORMERR", respond: withoutEDNS(t, func(m *dns.Msg) { m.Rcode, m.Extra, m.Question = dns.RcodeFormatError, nil, nil }), records: 1, over: UDP, asked: 2},
 		{name: "BADVERS", respond: withoutEDNS(t, rcode(dns.RcodeBadVers)), records: 1, over: UDP, asked: 2},
+		{name: "no EDNS, NOTIMP", respond: withoutEDNS(t, noOPT(dns.RcodeNotImplemented)), records: 1, over: UDP, asked: 2},
+		{name: "NOTIMP with EDNS", respond: always(t, rcode(dns.RcodeNotImplemented)), rcode: dns.RcodeNotImplemented, over: UDP, asked: 1},
 		{name: "FORMERR with EDNS", respond: always(t, rcode(dns.RcodeFormatError)), rcode: dns.RcodeFormatError, over: UDP, asked: 1},
 		{name: "FORMERR always", respond: always(t, noOPT(dns.RcodeFormatError)), rcode: dns.RcodeFormatError, over: UDP, asked: 2},
 	}
@@ -150,13 +152,16 @@ func TestServerExchangeQuestion(t *testing.T) {
 	if len(got) != 2 {
 		t.Fatalf("asked %d times, want once over each transport", len(got))
 	}
-	for _, msg := range got {
-		if msg.MsgHdr != (dns.MsgHdr{Id: msg.Id, RecursionDesired: true, CheckingDisabled: true}) {
-			t.Errorf("header = %v, want RD and CD only", msg.MsgHdr)
+	for i, msg := range got {
+		if msg.MsgHdr != (dns.MsgHdr{Id: msg.Id, RecursionDesired: true, AuthenticatedData: true, CheckingDisabled: true}) {
+			t.Errorf("header = %v, want RD, AD and CD only", msg.MsgHdr)
 		}
 		want := `
 ;; OPT PSEUDOSECTION:
 ; EDNS: version 0; flags: do; udp: 1232`
+		if i == 1 {
+			want += "\n; KEEPALIVE: use tcp keep-alive, timeout omitted"
+		}
 		if opt := msg.IsEdns0(); opt == nil || opt.String() != want {
 			t.Errorf("OPT = %v, want %s", opt, want)
 		}

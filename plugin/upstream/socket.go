@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"net"
+	"net/netip"
 	"os"
 	"syscall"
 	"time"
@@ -18,6 +19,7 @@ import (
 // waits for its last replies; closed when nothing is pending any more.
 type socket struct {
 	conn     net.Conn
+	source   netip.Addr // that the server sees, where cookies are used
 	slot     int
 	pending  map[uint16]*waiter
 	uses     int       // questions that it still takes
@@ -44,6 +46,9 @@ func (u *udp) openSocket(ctx context.Context, slot int, now time.Time) (*socket,
 	}
 	if err := s.arm(now); err != nil {
 		return nil, errors.Join(err, conn.Close())
+	}
+	if u.cookies.on {
+		s.source = sourceOf(conn)
 	}
 	u.slots[slot] = s
 	u.open[s] = struct{}{}

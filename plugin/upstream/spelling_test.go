@@ -13,7 +13,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-func TestSpellingJudge(t *testing.T) {
+func TestHabit(t *testing.T) {
 	now := time.Unix(1000, 0)
 	tests := []struct {
 		name, replies string // s for the same spelling, o for another
@@ -29,7 +29,7 @@ func TestSpellingJudge(t *testing.T) {
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
-			var s spelling
+			var s habit
 			got := ""
 			for _, r := range tc.replies {
 				if s.judge(r == 's', now) {
@@ -38,11 +38,11 @@ func TestSpellingJudge(t *testing.T) {
 					got += "n"
 				}
 			}
-			if got != tc.believed || s.random(now) != tc.random {
-				t.Errorf("believed %s, random %v; want %s, %v", got, s.random(now), tc.believed, tc.random)
+			if got != tc.believed || s.tested(now) != tc.random {
+				t.Errorf("believed %s, random %v; want %s, %v", got, s.tested(now), tc.believed, tc.random)
 			}
-			if !s.random(now.Add(spellAgain)) {
-				t.Errorf("not tried again after %v", spellAgain)
+			if !s.tested(now.Add(tryAgain)) {
+				t.Errorf("not tried again after %v", tryAgain)
 			}
 		})
 	}

@@ -3,24 +3,28 @@ package upstream
 import (
 	"bufio"
 	"context"
+	"encoding/binary"
 	"net"
 	"slices"
 	"time"
+
+	"github.com/miekg/dns"
 )
 
 // stream is one connection. tcp's lock guards pending, conn and replied.
 type stream struct {
 	out     chan *asking // questions to send; has room for all that can be pending
 	pending map[uint16]*asking
-	conn    net.Conn  // nil while it is being opened
-	replied bool      // the server has replied on it
-	retired bool      // it takes no more questions
-	heard   time.Time // when it was opened, or the last message came
+	conn    net.Conn      // nil while it is being opened
+	replied bool          // the server has replied on it
+	retired bool          // it takes no more questions
+	idle    time.Duration // how long it stays open unused
+	heard   time.Time     // when it was opened, or the last message came
 }
 
 // open begins to open a connection, which takes questions from now on.
 func (t *tcp) open() *stream {
-	s := &stream{out: make(chan *asking, full), pending: make(map[uint16]*asking), heard: time.Now()}
+	s := &stream{out: make(chan *asking, full), pending: make(map[uint16]*asking), idle: streamIdle, heard: time.Now()}
 	t.streams = append(t.streams, s)
 	t.workers.Go(func() { t.drop(s, t.converse(s)) })
 	return s
@@ -103,7 +107,7 @@ func (s *stream) arm() {
 	if s.conn == nil {
 		return
 	}
-	patience := streamIdle
+	patience := s.idle
 	switch {
 	case len(s.pending) > 0:
 		patience = streamDead
@@ -112,6 +116,28 @@ func (s *stream) arm() {
 	}
 	// A connection that cannot be armed fails when it is read.
 	_ = s.conn.SetReadDeadline(time.Now().Add(patience))
+}
+
+// mostIdle bounds what a server may ask for with keepalive.
+const mostIdle = time.Minute
+
+// askKeepalive returns the option that asks a server how long it keeps an idle
+// connection (RFC 7828 section 3.1). A query over UDP must not have it.
+func askKeepalive() []byte { return option(dns.EDNS0TCPKEEPALIVE, nil) }
+
+// keep takes in how long the server keeps the connection when it is idle, where a
+// reply says so (RFC 7828 section 3.2.2). We close a little sooner, so that no question
+// meets the server's closing; at 0, as soon as nothing is pending.
+func (t *tcp) keep(s *stream, message []byte) {
+	data, found := findOption(message, dns.EDNS0TCPKEEPALIVE)
+	if !found || len(data) != 2 {
+		return
+	}
+	timeout := time.Duration(binary.BigEndian.Uint16(data)) * 100 * time.Millisecond
+	s.idle = min(timeout-timeout/10, mostIdle)
+	if timeout == 0 {
+		t.retire(s)
+	}
 }
 
 // retire takes a connection out of use: it takes no more questions and ends with its

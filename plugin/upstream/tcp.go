@@ -120,8 +120,12 @@ func (t *tcp) register(ctx context.Context, q query, permit *ticket) (*asking, e
 		return nil, ErrBusy
 	}
 	w := &asking{stream: s, id: s.freeID(t.random), question: q.question, ticket: permit, sent: time.Now(), done: make(chan delivery, 1)}
-	w.message = q.withID(w.id, lengthSize)
-	binary.BigEndian.PutUint16(w.message, uint16(len(q.wire)))
+	var keepalive []byte
+	if q.edns() {
+		keepalive = askKeepalive()
+	}
+	w.message = q.withID(w.id, lengthSize, keepalive)
+	binary.BigEndian.PutUint16(w.message, uint16(len(w.message)-lengthSize))
 	s.pending[w.id] = w
 	if len(s.pending) == 1 {
 		s.arm()
@@ -201,6 +205,7 @@ func (t *tcp) take(s *stream, message []byte) *asking {
 		return nil
 	}
 	s.replied = true
+	t.keep(s, message)
 	delete(s.pending, id)
 	w.ticket.release()
 	return w

@@ -51,7 +51,8 @@ type udp struct {
 	slots  [poolSize]*socket    // the sockets that take questions; nil where none is
 	open   map[*socket]struct{} // these, and those that wait for their last replies
 
-	spelling spelling
+	spelling habit // keeping our spelling
+	cookies  cookies
 }
 
 var _ transport = (*udp)(nil)
@@ -98,6 +99,7 @@ type waiter struct {
 	message  []byte // as it is sent
 	question []byte // the part of it
 	asked    []byte // the same in the question's own spelling
+	cookie   []byte // the option that it is sent with, nil for none
 	ticket   *ticket
 	sent     time.Time
 	// silent says that it is not counted as pending: a probe, or a question that was
@@ -133,17 +135,25 @@ func (u *udp) register(ctx context.Context, q query, t *ticket) (*waiter, error)
 		return nil, err
 	}
 	w := &waiter{socket: s, id: u.freeID(s), asked: q.question, ticket: t, sent: now, silent: q.probe, done: make(chan delivery, 1)}
-	w.message = q.withID(w.id, 0)
-	w.question = w.message[headerSize : headerSize+len(q.question)]
-	if !u.lowerCase && !q.probe && u.spelling.random(now) {
-		respell(w.question, u.random)
-	}
+	u.compose(w, q)
 	s.pending[w.id] = w
 	s.lastUse = now
 	if s.uses--; s.uses <= 0 {
 		u.retire(s)
 	}
 	return w, nil
+}
+
+// compose makes the message of a question that has a socket and an id.
+func (u *udp) compose(w *waiter, q query) {
+	if q.edns() && !q.probe {
+		w.cookie = u.cookies.optionFrom(w.socket.source, w.sent, u.random)
+	}
+	w.message = q.withID(w.id, 0, w.cookie)
+	w.question = w.message[headerSize : headerSize+len(q.question)]
+	if !u.lowerCase && !q.probe && u.spelling.tested(w.sent) {
+		respell(w.question, u.random)
+	}
 }
 
 // choose returns a random socket of the pool, a new one where the random place is
@@ -190,7 +200,7 @@ func (u *udp) deliver(s *socket, datagram []byte) {
 		u.ignored.Add(1)
 		w.ticket.repliedLate()
 	case !believed:
-		w.done <- delivery{err: errSpelling}
+		w.done <- delivery{err: errSuspect}
 	default:
 		wire := bytes.Clone(datagram)
 		if hasQuestion(wire) {
@@ -202,8 +212,7 @@ func (u *udp) deliver(s *socket, datagram []byte) {
 }
 
 // take returns the question that a datagram replies to, which is then no longer
-// pending, or nil, and whether its spelling is to be believed. That of an abandoned
-// question, which has nobody to reply to, is not looked at.
+// pending, or nil, and whether it is to be believed.
 func (u *udp) take(s *socket, datagram []byte) (w *waiter, believed bool) {
 	id, ok := messageID(datagram)
 	if !ok {
@@ -215,15 +224,25 @@ func (u *udp) take(s *socket, datagram []byte) (w *waiter, believed bool) {
 	if w == nil || !accepts(datagram, w.question) {
 		return nil, false
 	}
+	believed = true
+	if w.cookie != nil {
+		var ours bool
+		if ours, believed = u.cookies.judge(datagram, w.cookie, w.sent); !ours {
+			return nil, false
+		}
+	}
 	u.remove(w)
-	if w.abandoned {
-		return w, false
+	if hasQuestion(datagram) && !bytes.Equal(w.question, w.asked) {
+		same := bytes.Equal(datagram[headerSize:headerSize+len(w.question)], w.question)
+		believed = u.spelling.judge(same, w.sent) && believed
 	}
-	if !hasQuestion(datagram) || bytes.Equal(w.question, w.asked) {
-		return w, true
-	}
-	return w, u.spelling.judge(bytes.Equal(datagram[headerSize:headerSize+len(w.question)], w.question), w.sent)
+	return w, believed
 }
+
+// errSuspect says that a reply had the question in another spelling than ours, or not
+// our cookie, from a server that has always given them back: it may be forged. TCP
+// tells.
+var errSuspect = errors.New("reply in another spelling, or without our cookie")
 
 // abandon gives up a question that nobody waits for any more. It stays in the table
 // for a while: the server works on it, and its late reply is a sign of life.
@@ -245,8 +264,12 @@ func (u *udp) abandon(w *waiter) {
 
 // forget takes a question out of its socket's table if it is still there.
 func (u *udp) forget(w *waiter) {
-	if w.socket.pending[w.id] == w {
-		u.remove(w)
+	if w.socket.pending[w.id] != w {
+		return
+	}
+	u.remove(w)
+	if w.cookie != nil {
+		u.cookies.habit.judge(false, time.Now()) // maybe it was dropped for that
 	}
 }
 

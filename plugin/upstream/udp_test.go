@@ -364,7 +364,7 @@ func TestFreeID(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := binary.BigEndian.Uint16(query.withID(6, 0)); got != 6 {
+	if got := binary.BigEndian.Uint16(query.withID(6, 0, nil)); got != 6 {
 		t.Errorf("withID(6) has id %d", got)
 	}
 }

@@ -29,7 +29,7 @@ import (
 )
 
 // Question is what is asked (RFC 8499 section 4: QNAME, QTYPE, QCLASS, and the
-// two flags that change the answer). It is a value: it may be copied and asked by
+// flags that change the answer). It is a value: it may be copied and asked by
 // several goroutines at once.
 type Question struct {
 	// Name is a fully qualified name in presentation form, lower case.
@@ -40,6 +40,9 @@ type Question struct {
 	Class uint16
 	// DO asks for DNSSEC records (RFC 3225).
 	DO bool
+	// AD asks the server to say whether it has validated the answer (RFC 6840 section
+	// 5.7). DO asks for that as well, so AD tells something only where DO is not set.
+	AD bool
 	// CD asks the server not to validate (RFC 4035 section 3.2.2).
 	CD bool
 }
