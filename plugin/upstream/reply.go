@@ -3,7 +3,6 @@ package upstream
 import (
 	"encoding/binary"
 	"fmt"
-	"strings"
 
 	"github.com/miekg/dns"
 )
@@ -67,12 +66,7 @@ func startsWithFold(wire, question []byte) bool {
 		return false
 	}
 	name := len(question) - typeAndClass
-	for i, c := range question[:name] {
-		if lower(wire[i]) != lower(c) {
-			return false
-		}
-	}
-	return string(wire[name:len(question)]) == string(question[name:])
+	return equalFold(wire[:name], question[:name]) && string(wire[name:len(question)]) == string(question[name:])
 }
 
 func lower(c byte) byte {
@@ -144,15 +138,19 @@ func skipName(wire []byte, at int) int {
 	return len(wire) + 1
 }
 
-// unpack reads an accepted reply. The message keeps the server's id and question
-// section; opt is the OPT record, nil if there was none. It is removed after its
-// part of the rcode has been added. The error is ErrTruncated or wraps ErrMalformed.
-func unpack(wire []byte) (msg *dns.Msg, opt *dns.OPT, err error) {
+// unpack reads an accepted reply to a question, after restoring the question's spelling
+// in it. The message keeps the server's id; opt is the OPT record, nil if there was
+// none. It is removed after its part of the rcode has been added. The error is
+// ErrTruncated or wraps ErrMalformed.
+func unpack(wire, question []byte) (msg *dns.Msg, opt *dns.OPT, err error) {
 	if truncated(wire) {
 		return nil, nil, ErrTruncated
 	}
 	if !whole(wire) {
 		return nil, nil, ErrMalformed
+	}
+	if hasQuestion(wire) {
+		restore(wire, question)
 	}
 	msg = new(dns.Msg)
 	if err := msg.Unpack(wire); err != nil {
@@ -204,16 +202,4 @@ func extendedErrors(opt *dns.OPT) []dns.EDNS0_EDE {
 		}
 	}
 	return list
-}
-
-// respellOwners gives the records of the question's own name that name's spelling,
-// where the server has copied ours and not compressed it.
-func respellOwners(msg *dns.Msg, name string) {
-	for _, section := range [][]dns.RR{msg.Answer, msg.Ns, msg.Extra} {
-		for _, record := range section {
-			if h := record.Header(); h.Name != name && strings.EqualFold(h.Name, name) {
-				h.Name = name
-			}
-		}
-	}
 }

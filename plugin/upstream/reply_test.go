@@ -3,6 +3,7 @@ package upstream
 import (
 	"encoding/binary"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/miekg/dns"
@@ -19,6 +20,16 @@ func wireOf(tb testing.TB, msg *dns.Msg, edit func([]byte) []byte) []byte {
 		wire = edit(wire)
 	}
 	return wire
+}
+
+// testSection is testQuestion's question section.
+func testSection(tb testing.TB) []byte {
+	tb.Helper()
+	query, err := newQuery(testQuestion)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return query.question
 }
 
 // goodReply is a reply to testQuestion with one record and an OPT record.
@@ -135,7 +146,7 @@ func TestUnpack(t *testing.T) {
 				tc.edit(msg)
 			}
 			wire := wireOf(t, msg, tc.raw)
-			got, opt, err := unpack(wire)
+			got, opt, err := unpack(wire, testSection(t))
 			if !errors.Is(err, tc.err) {
 				t.Fatalf("unpack(%x) = %v, want %v", wire, err, tc.err)
 			}
@@ -149,12 +160,50 @@ func TestUnpack(t *testing.T) {
 	}
 }
 
+// The question's name has its own spelling wherever it stands as a whole, and other
+// names have theirs.
+func TestRestore(t *testing.T) {
+	const shouted = "DB1.dataBASE.example.ORG."
+	owners := []string{shouted, "DB1.database.EXAMPLE.org.", "DB2.dataBASE.example.ORG.", "x." + shouted, "example.ORG.", "."}
+	want := []string{testQuestion.Name, testQuestion.Name, "DB2.", "x.", "", "."}
+	for _, compress := range []bool{true, false} {
+		msg := new(dns.Msg).SetQuestion(shouted, dns.TypeA)
+		msg.Response, msg.Compress = true, compress
+		for i, owner := range owners {
+			record := &dns.CNAME{Hdr: dns.RR_Header{Name: owner, Rrtype: dns.TypeCNAME, Class: dns.ClassINET}, Target: "y." + strings.TrimPrefix(owner, ".")}
+			switch i % 3 {
+			case 0:
+				msg.Answer = append(msg.Answer, record)
+			case 1:
+				msg.Ns = append(msg.Ns, record)
+			default:
+				msg.Extra = append(msg.Extra, record)
+			}
+		}
+		wire := wireOf(t, msg, nil)
+		got, _, err := unpack(wire, testSection(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range owners {
+			section := [][]dns.RR{got.Answer, got.Ns, got.Extra}[i%3]
+			name := section[i/3].Header().Name
+			if !strings.HasPrefix(name, want[i]) || !strings.EqualFold(name, owners[i]) {
+				t.Errorf("compressed %v: %s became %s, want it to begin with %q", compress, owners[i], name, want[i])
+			}
+		}
+		if got.Question[0].Name != testQuestion.Name {
+			t.Errorf("the question became %s, want %s", got.Question[0].Name, testQuestion.Name)
+		}
+	}
+}
+
 func TestUnpackKeepsOtherRecords(t *testing.T) {
 	msg := goodReply()
 	first := &dns.TXT{Hdr: dns.RR_Header{Name: ".", Rrtype: dns.TypeTXT, Class: dns.ClassINET}, Txt: []string{"first"}}
 	last := &dns.TXT{Hdr: first.Hdr, Txt: []string{"last"}}
 	msg.Extra = []dns.RR{first, msg.IsEdns0(), last}
-	got, _, err := unpack(wireOf(t, msg, nil))
+	got, _, err := unpack(wireOf(t, msg, nil), testSection(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -187,10 +236,14 @@ func FuzzReply(f *testing.F) {
 		if !accepted {
 			return
 		}
-		msg, _, err := unpack(wire)
+		msg, _, err := unpack(wire, query.question)
 		switch {
 		case err == nil:
 			checkReply(t, msg)
+			again, _, err := unpack(wire, query.question)
+			if err != nil || again.String() != msg.String() || !strings.EqualFold(string(wire), before) {
+				t.Fatalf("restored, %x reads %v, %v; want %v", before, again, err, msg)
+			}
 		case !errors.Is(err, ErrMalformed) && !errors.Is(err, ErrTruncated):
 			t.Fatalf("unpack(%x) = %v, neither malformed nor truncated", wire, err)
 		}

@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"net"
 	"net/netip"
@@ -174,6 +175,7 @@ func (s *Server) Close() {
 // result is what one server, or one query to it, came to.
 type result struct {
 	msg       *dns.Msg // nil when err is set
+	wire      []byte   // what msg was read from, with id 0 and our spelling
 	opt       *dns.OPT // of the reply, nil if it had none
 	replied   bool     // there was a reply, readable or not
 	transport Transport
@@ -182,7 +184,7 @@ type result struct {
 }
 
 func (r result) answer(server netip.AddrPort) *Answer {
-	return &Answer{Msg: r.msg, Server: server, Transport: r.transport, RTT: r.rtt, EDE: extendedErrors(r.opt)}
+	return &Answer{Msg: r.msg, Wire: r.wire, Server: server, Transport: r.transport, RTT: r.rtt, EDE: extendedErrors(r.opt)}
 }
 
 // exchange is Exchange for a query in wire form. While it waits for the budget,
@@ -272,10 +274,10 @@ func (s *Server) send(ctx context.Context, t transport, q query, waiting *atomic
 		r.err = err
 		return r
 	}
-	r.msg, r.opt, r.err = unpack(wire)
+	binary.BigEndian.PutUint16(wire, 0)
+	r.msg, r.opt, r.err = unpack(wire, q.question)
 	if r.err == nil {
-		r.msg.Id = 0
-		respellOwners(r.msg, q.asked.Name)
+		r.wire = wire
 		r.msg.Question = []dns.Question{{Name: q.asked.Name, Qtype: q.asked.Type, Qclass: q.asked.Class}}
 	}
 	return r

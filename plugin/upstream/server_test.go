@@ -121,6 +121,13 @@ func checkAnswer(t *testing.T, s *Server, answer *Answer) {
 	if len(answer.Msg.Question) != 1 || answer.Msg.Question[0] != want {
 		t.Errorf("the answer's question is %v, want %v", answer.Msg.Question, want)
 	}
+	var read dns.Msg
+	if err := read.Unpack(answer.Wire); err != nil || read.Id != 0 || len(read.Answer) != len(answer.Msg.Answer) {
+		t.Errorf("Wire = %v, %v, want the message %v", &read, err, answer.Msg)
+	}
+	if len(read.Question) > 0 && read.Question[0] != want {
+		t.Errorf("the question on the wire is %v, want %v", read.Question, want)
+	}
 	if answer.Server != s.Addr() || answer.RTT <= 0 || answer.Attempts != nil {
 		t.Errorf("the answer is from %v after %v and %v, want %v, more than 0, nil", answer.Server, answer.RTT, answer.Attempts, s.Addr())
 	}

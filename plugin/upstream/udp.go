@@ -202,12 +202,7 @@ func (u *udp) deliver(s *socket, datagram []byte) {
 	case !believed:
 		w.done <- delivery{err: errSuspect}
 	default:
-		wire := bytes.Clone(datagram)
-		if hasQuestion(wire) {
-			// Compressed names point into the question, so this restores them as well.
-			copy(wire[headerSize:], w.asked)
-		}
-		w.done <- delivery{wire: wire}
+		w.done <- delivery{wire: bytes.Clone(datagram)}
 	}
 }
 

@@ -67,6 +67,12 @@ type Answer struct {
 	// OPT record is removed, and Rcode is the full extended rcode (RFC 6891
 	// section 6.1.3). Flags and records are the server's.
 	Msg *dns.Msg
+	// Wire is the whole message as it was received, which Msg was read from: with the
+	// OPT record and whatever compression and order the server chose. It is never nil and
+	// belongs to the caller. Its id is 0, and the question's name has the question's own
+	// spelling in the question section and as a record's owner, whatever the server's.
+	// A failure that came without a question section has none here.
+	Wire []byte
 	// Server is the server that replied.
 	Server netip.AddrPort
 	// Transport is what the reply came over.
