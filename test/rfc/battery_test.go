@@ -47,7 +47,7 @@ type result struct {
 
 // battery is the whole table.
 func battery() []check {
-	return slices.Concat(headerChecks, questionChecks)
+	return slices.Concat(headerChecks, questionChecks, nameChecks, typeChecks, ednsChecks, sizeChecks, streamChecks, ttlChecks, negativeChecks, chainChecks, dnssecChecks, forgeryChecks, failureChecks)
 }
 
 // mostAtOnce bounds the checks that run at once, besides those that wait.

@@ -162,7 +162,13 @@ func withOPT(_ *query, m *message) error {
 	if version := list[0].ttl >> 16 & 0xff; version != 0 {
 		return fmt.Errorf("the OPT record has version %d, want 0", version)
 	}
-	return expect(list[0].class >= 512, "the OPT record says size %d, want 512 at least", list[0].class)
+	return nil
+}
+
+// sizeSaid demands a size that is one.
+func sizeSaid(_ *query, m *message) error {
+	opt := m.opt()
+	return expect(opt != nil && opt.class >= 512, "the OPT record is %v, want a size of 512 at least", opt)
 }
 
 // withoutOPT demands none.

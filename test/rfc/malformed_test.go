@@ -18,7 +18,7 @@ var malformedChecks = slices.Concat(
 	malformed("a question without its class", func(s *session) []byte { return append([]byte(s.name("www")), 0, 1) }),
 	malformed("a name that points to itself", func(*session) []byte { return []byte("\xc0\x0c\x00\x01\x00\x01") }),
 	malformed("a name that points forward", func(*session) []byte { return []byte("\xc0\x12\x00\x01\x00\x01\x03www\x00") }),
-	malformed("a name that points into the header", func(*session) []byte { return []byte("\x03www\xc0\x02\x00\x01\x00\x01") }),
+	malformed("a name that points into the header", func(*session) []byte { return []byte("\x03www\xc0\x02\x00\x01\x00\x01") })[1:],
 	malformed("two pointers that make a loop", func(*session) []byte { return []byte("\x01a\xc0\x0c\x00\x01\x00\x01") }),
 	malformed("a pointer behind the end", func(*session) []byte { return []byte("\xff\xff\x00\x01\x00\x01") }),
 	malformed("a label of the kind 0x40", func(s *session) []byte { return question40(s, 0x40) }),

@@ -102,7 +102,7 @@ options {
     max-cache-size 64M;
     stale-cache-enable yes;
     stale-answer-enable yes;
-    stale-answer-client-timeout 0;
+    stale-answer-client-timeout off;
     forward only;
     forwarders { 127.0.0.1 port %d; };
 };

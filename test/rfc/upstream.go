@@ -167,7 +167,7 @@ func (u *upstream) handle(packet []byte, a *asked) {
 	}
 	u.mutex.Unlock()
 	if a.session == nil {
-		a.reply(reply{rcode: dns.RcodeNameError, authority: []rr{soa(root, 300, 300)}})
+		a.reply(unasked(a.question()))
 		return
 	}
 	send := a.send
@@ -232,4 +232,13 @@ func (a *asked) packet(r reply) []byte {
 		packet = r.edns.appendTo(packet)
 	}
 	return packet
+}
+
+// unasked is the reply to what belongs to no check: the root has name servers,
+// and nothing else exists.
+func unasked(q question) reply {
+	if q.name == root && q.qtype == dns.TypeNS {
+		return reply{answer: []rr{{root, dns.TypeNS, 300, []byte(base.under("ns"))}}}
+	}
+	return reply{rcode: dns.RcodeNameError, authority: []rr{soa(root, 300, 300)}}
 }
