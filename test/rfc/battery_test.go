@@ -4,6 +4,7 @@ package rfc
 
 import (
 	"fmt"
+	"net/netip"
 	"os"
 	"regexp"
 	"slices"
@@ -47,7 +48,8 @@ type result struct {
 
 // battery is the whole table.
 func battery() []check {
-	return slices.Concat(headerChecks, questionChecks, nameChecks, typeChecks, ednsChecks, sizeChecks, streamChecks, ttlChecks, negativeChecks, chainChecks, dnssecChecks, forgeryChecks, failureChecks)
+	return slices.Concat(headerChecks, questionChecks, nameChecks, typeChecks, ednsChecks, sizeChecks, streamChecks, ttlChecks, negativeChecks, chainChecks, dnssecChecks, forgeryChecks, failureChecks,
+		staleChecks, optionChecks, upstreamStreamChecks)
 }
 
 // mostAtOnce bounds the checks that run at once, besides those that wait.
@@ -129,6 +131,9 @@ func try(t *testing.T, which string) []result {
 			c.zones = append(c.zones, r.session)
 		}
 		for _, server := range r.session.servers {
+			if r.servers > 0 {
+				server.owner = r.session
+			}
 			server.zones[r.session.zone] = r.session
 		}
 	}
@@ -136,7 +141,7 @@ func try(t *testing.T, which string) []result {
 	shared.zones[warm.zone] = warm
 	warm.subject = subjects[which].start(t, c)
 	awaitAnswer(t, warm)
-	runAll(results, warm)
+	runAll(results, warm.subject, subjects[which].pace)
 	return results
 }
 
@@ -195,7 +200,7 @@ func awaitAnswer(t *testing.T, s *session) {
 }
 
 // runAll runs the checks side by side; those that wait start first.
-func runAll(results []result, warm *session) {
+func runAll(results []result, server netip.AddrPort, pace time.Duration) {
 	var running sync.WaitGroup
 	slots := make(chan struct{}, mostAtOnce)
 	for _, slow := range []bool{true, false} {
@@ -204,8 +209,9 @@ func runAll(results []result, warm *session) {
 			if r.slow != slow {
 				continue
 			}
-			r.session.subject = warm.subject
+			r.session.subject = server
 			if !slow {
+				pause(pace)
 				slots <- struct{}{}
 			}
 			running.Go(func() {

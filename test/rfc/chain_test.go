@@ -57,6 +57,32 @@ var chainChecks = []check{
 		})
 		return asks(nil, answers(cname(s.name("www"), 300, s.name("target")), address(s.name("target"), 300, "192.0.2.1")))(s)
 	}},
+	{name: "a chain whose names are spelled in different ways is one", rfc: "4343 3, 1034 3.6.2", level: must, both: true, run: func(s *session) error {
+		link, end := cname(s.name("www"), 300, s.name("TarGet")), address(s.name("tARgET"), 300, "192.0.2.1")
+		s.serve(data(link, end))
+		return asks(nil, func(_ *query, m *message) error {
+			list := m.sections[answer]
+			return expect(len(list) == 2 && name(list[0].full).is(end.owner) && list[1].owner.is(end.owner), "got %v", list)
+		})(s)
+	}},
+	{name: "a chain over a name with dots, zeros and high bytes in its labels", rfc: "2181 11", level: must, both: true, run: func(s *session) error {
+		records := []rr{cname(s.name("www"), 300, s.name("a.b\x00\xff")), address(s.name("a.b\x00\xff"), 300, "192.0.2.1")}
+		s.serve(data(records...))
+		return asks(nil, answers(records...))(s)
+	}},
+	{name: "a CNAME beside other data does no harm", rfc: "2181 10.1", level: must, both: true, run: func(s *session) error {
+		s.serve(func(a *asked) {
+			if a.question().name.is(s.name("www")) {
+				a.reply(reply{answer: []rr{address(self, 300, "192.0.2.1"), cname(self, 300, s.name("target"))}})
+				return
+			}
+			ordinary(a)
+		})
+		if err := asks(nil, replied)(s); err != nil {
+			return err
+		}
+		return s.alive()
+	}},
 	{name: "a loop of CNAMEs gets a reply", rfc: "1034 5.2.2", level: must, both: true, run: loop(cnameLoop)},
 	{name: "a CNAME to itself gets a reply", rfc: "1034 5.2.2", level: must, both: true, run: loop(func(s *session) []rr { return []rr{cname(s.name("www"), 300, s.name("www"))} })},
 	{name: "DNAME, the CNAME made from it, and the address arrive", rfc: "6672 3.1", level: must, both: true, run: func(s *session) error {

@@ -50,7 +50,27 @@ var dnssecChecks = []check{
 		ds.owner = s.name("www")
 		return asksFor(dns.TypeDS, (*query).dnssec, answers(ds, s.signatureOf(s.name("www"), dns.TypeDS)))(s)
 	}},
-	{name: "AD of the upstream arrives at a client with DO, or not: never without the upstream's", rfc: "4035 3.2.3", level: must, both: true, run: asks((*query).dnssec, addressed, flagClear(flagAD))},
+	{name: "the signatures of a chain arrive at a client with DO", rfc: "4035 3.2.1", level: must, both: true, run: func(s *session) error {
+		www, target := s.name("www"), s.name("target")
+		records := []rr{cname(www, 300, target), s.signatureOf(www, dns.TypeCNAME), address(target, 300, "192.0.2.1"), s.signature(target)}
+		s.serve(func(a *asked) {
+			if a.question().name.is(www) {
+				a.reply(reply{answer: records})
+				return
+			}
+			a.reply(reply{answer: records[2:]})
+		})
+		return asks((*query).dnssec, answers(records...))(s)
+	}},
+	{name: "the proof of a wildcard arrives at a client with DO", rfc: "4035 3.1.3.3, 3.2.1", level: must, both: true, run: func(s *session) error {
+		signature := s.signature(self)
+		signature.data[3]-- // it has fewer labels than the name: a wildcard's
+		s.serve(always(reply{answer: []rr{address(self, 300, "192.0.2.1"), signature}, authority: []rr{s.denial(s.name("a")), s.signatureOf(s.name("a"), dns.TypeNSEC)}}))
+		return asks((*query).dnssec, rcode(dns.RcodeSuccess), func(_ *query, m *message) error {
+			return expect(len(m.all(authority, dns.TypeNSEC)) == 1 && len(m.all(authority, dns.TypeRRSIG)) == 1, "got %s", describe(m.raw))
+		})(s)
+	}},
+	{name: "AD is not set for a client with DO where upstream has not set it", rfc: "4035 3.2.3", level: must, both: true, run: asks((*query).dnssec, addressed, flagClear(flagAD))},
 	{name: "what CD brought is not the answer for a client without CD", rfc: "4035 4.7, 6840 5.9", level: should, run: checkingDisabled(true)},
 	{name: "a failure without CD is not the answer for a client with CD", rfc: "4035 3.2.2, 6840 5.9", level: should, run: checkingDisabled(false), servers: 1},
 	{name: "a client with DO gets an answer after one without over the same name", rfc: "4035 3.2.1", level: must, run: func(s *session) error {

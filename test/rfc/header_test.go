@@ -33,6 +33,10 @@ var headerChecks = []check{
 	{name: "RD is the client's, whatever the upstream's reply has", rfc: "1035 4.1.1", level: must, both: true,
 		run: served(always(reply{clear: flagRD, answer: []rr{address(self, 300, "192.0.2.1")}}), asks(nil, addressed, flagSet(flagRD)))},
 	{name: "without RD nothing is asked upstream", rfc: "1034 4.3.1", level: should, run: withoutRecursion},
+	{name: "without RD what is kept is told", rfc: "1034 4.3.1, 5.3.3", level: should, run: func(s *session) error {
+		s.hit = true
+		return asks(withFlags(0), addressed)(s)
+	}},
 	{name: "Z of a query is ignored and not repeated", rfc: "1035 4.1.1", level: must, both: true, run: asks(withFlags(flagRD|flagZ), addressed, flagClear(flagZ))},
 	{name: "Z of the upstream's reply is not handed on", rfc: "1035 4.1.1", level: must, both: true, run: served(flagged(flagZ), asks(nil, addressed, flagClear(flagZ)))},
 	{name: "Z of a query is not sent upstream", rfc: "1035 4.1.1", level: should, run: upstreamFlags(withFlags(flagRD|flagZ), 0, flagZ)},

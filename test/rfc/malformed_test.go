@@ -75,7 +75,7 @@ var malformedChecks = slices.Concat(
 				return err
 			}
 			defer socket.close()
-			for index := range 300 {
+			for index := range 80 {
 				packet := s.query("www", dns.TypeA).packet()
 				for range 4 {
 					packet[2+int(randomID())%(len(packet)-2)] = byte(randomID())

@@ -138,7 +138,7 @@ func later(delay time.Duration, do script) script {
 }
 
 func sameTimeSpellings(s *session) error {
-	s.serve(later(300*time.Millisecond, ordinary))
+	s.serve(later(mergeTime, ordinary))
 	plain := s.query("www", dns.TypeA)
 	var questions []*query
 	for _, label := range []string{"www", "WWW", "wWw", "WwW"} {

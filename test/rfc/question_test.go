@@ -59,6 +59,15 @@ var questionChecks = slices.Concat(
 					q.rest = appendRecord(nil, root, 65281, dns.ClassINET, 0, []byte{1, 2, 3})
 				})
 			}, rcode(dns.RcodeSuccess, dns.RcodeFormatError), sameQuestion)},
+		{name: "a query with a signature of an unknown key gets a reply", rfc: "8945 5.2.1, 5625 4.5", level: must, run: signedByStranger},
+		{name: "two questions with the same id from one port are both answered", rfc: "1035 4.1.1", level: must, run: func(s *session) error {
+			socket, err := s.socket()
+			if err != nil {
+				return err
+			}
+			defer socket.close()
+			return sameIDs(s, socket)
+		}},
 		{name: "class CHAOS gets a reply", rfc: "8906 3.1", level: must, run: inClass(dns.ClassCHAOS, "version")},
 		{name: "class CHAOS is not asked upstream", rfc: "1035 3.2.4", level: should, run: func(s *session) error {
 			if err := inClass(dns.ClassCHAOS, "version")(s); err != nil {
@@ -151,6 +160,16 @@ func crafted(flags uint16, counts []uint16, rest []byte, wanted ...int) func(*se
 		}
 		return s.alive()
 	}
+}
+
+// signedByStranger sends a TSIG record of a key that nobody knows.
+func signedByStranger(s *session) error {
+	data := string(nameOf("hmac-sha256")) + "\x00\x00\x60\x00\x00\x00\x01\x2c\x00\x04abcd\x12\x34\x00\x00\x00\x00"
+	_, err := s.send(s.query("www", dns.TypeA).plain().with(func(q *query) {
+		q.counts = []uint16{1, 0, 0, 1}
+		q.rest = appendRecord(nil, nameOf("key"), dns.TypeTSIG, dns.ClassANY, 0, []byte(data))
+	}))
+	return err
 }
 
 func dropping(packet []byte) func(*session) error {

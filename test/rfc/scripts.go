@@ -21,8 +21,12 @@ func ordinary(a *asked) {
 	}
 }
 
-// silent never replies.
+// silent never replies to the check's questions. The upstream is well otherwise.
 func silent(*asked) {}
+
+// dead is the script of an upstream that replies to nothing at all, probes
+// included. It is for checks that have it to themselves.
+var dead script
 
 // always gives the same reply to everything; its records must belong to the
 // question's name.

@@ -82,6 +82,13 @@ func (s *session) note(a *asked) script {
 	return s.script
 }
 
+// isDead tells whether the check's upstreams reply to nothing.
+func (s *session) isDead() bool {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	return s.script == nil
+}
+
 // received returns the questions that upstreams were asked for a name; for every
 // name of the zone where it is empty.
 func (s *session) received(n name) []*asked {

@@ -41,6 +41,24 @@ var sizeChecks = []check{
 		}
 		return judged(q, m, wholeText(1000))
 	}},
+	{name: "what was cut for one client is whole for another, and asked once", rfc: "2181 9", level: should, run: func(s *session) error {
+		s.serve(answering(text(self, 300, 1000)))
+		small, big := s.query("www", dns.TypeTXT).plain(), s.query("www", dns.TypeTXT)
+		for _, tc := range []struct {
+			q *query
+			j judge
+		}{{small, cutTo(512)}, {big, wholeText(1000)}, {small, cutTo(512)}} {
+			m, err := s.send(tc.q)
+			if err == nil {
+				err = tc.j(tc.q, m)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		got := len(s.received(small.name))
+		return expect(got == 1, "upstream was asked %d times, want once", got)
+	}},
 	{name: "a reply over TCP is not cut to the size of the OPT record", rfc: "6891 6.2.3, 7766 5", level: must, both: true, run: large(1000, func(q *query) *query { return q.sized(512).overTCP() }, wholeText(1000))},
 	{name: "a reply over TCP without EDNS is not cut", rfc: "7766 5", level: must, both: true, run: large(1000, func(q *query) *query { return q.plain().overTCP() }, wholeText(1000))},
 	{name: "all of many records arrive over TCP", rfc: "7766 5", level: must, both: true, run: manyAddresses(true)},

@@ -37,6 +37,9 @@ var streamChecks = []check{
 	{name: "fifty questions in one segment are all answered", rfc: "7766 6.2.1.1", level: must, run: onStream(func(s *session, stream *client) error {
 		return pipelined(s, stream, 50)
 	})},
+	{name: "two questions with the same id on a connection are both answered", rfc: "7766 6.2.1", level: should, run: onStream(func(s *session, stream *client) error {
+		return sameIDs(s, stream)
+	})},
 	{name: "a quick answer does not wait behind a slow one", rfc: "7766 6.2.1.1, 7", level: should, servers: 1, run: outOfOrder},
 	{name: "a length in two pieces", rfc: "7766 8", level: must, both: true, run: inPieces(1)},
 	{name: "a length and a message in two pieces", rfc: "7766 8", level: must, both: true, run: inPieces(2)},
@@ -60,7 +63,7 @@ var streamChecks = []check{
 		return pipelined(s, stream, 1)
 	})},
 	{name: "a client that closes before its answer does no harm", rfc: "7766 6.2.4", level: must, run: onStream(func(s *session, stream *client) error {
-		s.serve(later(100*time.Millisecond, ordinary))
+		s.serve(later(mergeTime, ordinary))
 		stream.write(framed(s.query("www", dns.TypeA).packet()))
 		stream.close()
 		pause(200 * time.Millisecond)
@@ -153,6 +156,36 @@ func pipelined(s *session, stream *client, count int) error {
 	return nil
 }
 
+// sameIDs asks two questions with one id; the question section tells which is
+// which.
+func sameIDs(s *session, c *client) error {
+	waiting := map[name]*query{}
+	for _, label := range []string{"one", "two"} {
+		q := s.query(label, dns.TypeA).with(func(q *query) { q.id = 77 })
+		waiting[q.name] = q
+		packet := q.packet()
+		if c.tcp {
+			packet = framed(packet)
+		}
+		c.write(packet)
+	}
+	for range 2 {
+		m, err := c.message()
+		if err != nil {
+			return err
+		}
+		if len(m.questions) != 1 || waiting[m.questions[0].name] == nil {
+			return fmt.Errorf("got a reply that nobody waits for: %s", describe(m.raw))
+		}
+		q := waiting[m.questions[0].name]
+		delete(waiting, q.name)
+		if err := judged(q, m, sameID, addressed); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // outOfOrder asks something slow and then something quick.
 func outOfOrder(s *session) error {
 	slow := s.name("slow")
@@ -206,7 +239,7 @@ func oneSegment(s *session, stream *client) error {
 
 // halfClosed sends a question and FIN.
 func halfClosed(s *session, stream *client) error {
-	s.serve(later(100*time.Millisecond, ordinary))
+	s.serve(later(mergeTime, ordinary))
 	q := s.query("www", dns.TypeA)
 	stream.write(framed(q.packet()))
 	if err := stream.Conn.(*net.TCPConn).CloseWrite(); err != nil {

@@ -30,6 +30,8 @@ type subject struct {
 	configure func(c configuration) string
 	// arguments are those of its command line.
 	arguments func(configFile string) []string
+	// pace is the time between checks, for a server that bounds its errors.
+	pace time.Duration
 }
 
 // configuration is what a subject has to do: to forward everything to one
@@ -43,9 +45,9 @@ type configuration struct {
 
 // subjects are those that there are.
 var subjects = map[string]subject{
-	"privatelink": {"privatelink-dns", build, corefile, func(file string) []string { return []string{"serve", "-c", file} }},
-	"bind":        {"BIND", installed("named"), namedConf, func(file string) []string { return []string{"-g", "-4", "-n", "1", "-c", file} }},
-	"unbound":     {"Unbound", installed("unbound"), unboundConf, func(file string) []string { return []string{"-d", "-c", file} }},
+	"privatelink": {"privatelink-dns", build, corefile, func(file string) []string { return []string{"serve", "-c", file} }, 0},
+	"bind":        {"BIND", installed("named"), namedConf, func(file string) []string { return []string{"-g", "-4", "-n", "1", "-c", file} }, 0},
+	"unbound":     {"Unbound", installed("unbound"), unboundConf, func(file string) []string { return []string{"-d", "-c", file} }, 20 * time.Millisecond},
 }
 
 // build makes our own program, without the race detector: it is looked at from
@@ -102,7 +104,7 @@ options {
     max-cache-size 64M;
     stale-cache-enable yes;
     stale-answer-enable yes;
-    stale-answer-client-timeout off;
+    stale-answer-client-timeout 1800;
     forward only;
     forwarders { 127.0.0.1 port %d; };
 };

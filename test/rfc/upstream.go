@@ -20,6 +20,9 @@ type upstream struct {
 	packets *net.UDPConn
 	streams *net.TCPListener
 
+	// owner is the check that has it to itself, nil for none.
+	owner *session
+
 	mutex sync.Mutex
 	zones map[name]*session
 	// connections counts the TCP connections so far; live are those to close.
@@ -45,8 +48,10 @@ type asked struct {
 	// number is 1 for the first question of this name and type.
 	number int
 	at     time.Time
-	// send sends bytes back as they are, hangUp ends a TCP connection.
+	// send sends a message back as it is, write any bytes over TCP, and hangUp ends
+	// the TCP connection.
 	send   func(packet []byte)
+	write  func(bytes []byte)
 	hangUp func()
 	server *upstream
 }
@@ -98,7 +103,7 @@ func (u *upstream) readPackets() {
 			return
 		}
 		packet := append([]byte(nil), buffer[:length]...)
-		u.handle(packet, &asked{from: from, send: func(reply []byte) { _, _ = u.packets.WriteToUDPAddrPort(reply, from) }, hangUp: func() {}})
+		u.handle(packet, &asked{from: from, send: func(reply []byte) { _, _ = u.packets.WriteToUDPAddrPort(reply, from) }, write: func([]byte) {}, hangUp: func() {}})
 	}
 }
 
@@ -130,13 +135,14 @@ func (u *upstream) readStream(connection *net.TCPConn, number int) {
 		defer writing.Unlock()
 		_, _ = connection.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(reply))), reply...))
 	}
+	write := func(bytes []byte) { _, _ = connection.Write(bytes) }
 	for {
 		packet, err := readFramed(connection)
 		if err != nil {
 			return
 		}
 		from := connection.RemoteAddr().(*net.TCPAddr).AddrPort()
-		u.handle(packet, &asked{from: from, tcp: true, connection: number, send: send, hangUp: func() { _ = connection.Close() }})
+		u.handle(packet, &asked{from: from, tcp: true, connection: number, send: send, write: write, hangUp: func() { _ = connection.Close() }})
 	}
 }
 
@@ -159,15 +165,11 @@ func (u *upstream) handle(packet []byte, a *asked) {
 		return
 	}
 	a.message, a.server, a.at = read, u, time.Now()
-	u.mutex.Lock()
-	for n := a.question().name.folded(); ; n = n[1+int(n[0]):] {
-		if a.session = u.zones[n]; a.session != nil || n == root {
-			break
-		}
-	}
-	u.mutex.Unlock()
+	a.session = u.zoneOf(a.question().name)
 	if a.session == nil {
-		a.reply(unasked(a.question()))
+		if u.owner == nil || !u.owner.isDead() {
+			a.reply(unasked(a.question()))
+		}
 		return
 	}
 	send := a.send
@@ -175,8 +177,20 @@ func (u *upstream) handle(packet []byte, a *asked) {
 		a.session.trace.packet("upstream > subject", a.tcp, packet)
 		send(packet)
 	}
-	do := a.session.note(a)
-	u.running.Go(func() { do(a) })
+	if do := a.session.note(a); do != nil {
+		u.running.Go(func() { do(a) })
+	}
+}
+
+// zoneOf returns the check that a name belongs to, nil for none.
+func (u *upstream) zoneOf(n name) *session {
+	u.mutex.Lock()
+	defer u.mutex.Unlock()
+	for n = n.folded(); ; n = n[1+int(n[0]):] {
+		if s := u.zones[n]; s != nil || n == root {
+			return s
+		}
+	}
 }
 
 // reply is a reply in the making. What is not said is as an honest server would
