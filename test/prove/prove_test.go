@@ -32,6 +32,7 @@ func TestProve(t *testing.T) {
 		{"leak without fallbacks", func(p *proof) { proveNoLeak(p, false) }, false, true},
 		{"leak with fallbacks", func(p *proof) { proveNoLeak(p, true) }, false, true},
 		{"partner", provePartner, false, true},
+		{"sites", proveSites, false, true},
 	} {
 		prove := func() {
 			t.Run(each.name, func(t *testing.T) {
