@@ -49,7 +49,7 @@ func (s *service) recall(o *outcome) (settled bool) {
 		s.refresh(o, hit.Failure)
 	case hit.State == cache.Stale && tooEarly:
 		s.use(o, hit.Entry, fromStale)
-	case hit.State == cache.Stale && o.route.group.WouldWait():
+	case hit.State == cache.Stale && o.route.groupOf(hit.Entry).WouldWait():
 		s.use(o, hit.Entry, fromStale)
 		s.refresh(o, cache.Entry{})
 	case hit.State == cache.Failed && tooEarly:
@@ -83,7 +83,7 @@ func (s *service) answer(ctx context.Context, o *outcome) {
 		return
 	}
 	patience := patienceOtherwise
-	if failing(o.route.group) {
+	if failing(o.route.groupOf(o.stale)) {
 		patience = patienceWhileFailing
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
