@@ -227,6 +227,9 @@ func (s *service) recallNewer(o *outcome) bool {
 // endpoint is created minutes after the first failed look-up, so what is negative
 // or public for a catalogued name is kept for a short time only.
 func (s *service) lifetimes(o *outcome) cache.Lifetimes {
+	if isNonce(o.query.name) {
+		return cache.Lifetimes{} // it is never asked again
+	}
 	bounds := cache.Lifetimes{
 		MaxTTL: 24 * time.Hour, MaxNegativeTTL: time.Hour, MaxStale: 24 * time.Hour,
 		FailureTTL: 5 * time.Second, RefreshHold: 30 * time.Second,

@@ -57,6 +57,7 @@ func (s *service) ask(ctx context.Context, o *outcome) {
 	answer, group, err := s.askRoute(own, o)
 	cancel()
 	if err != nil {
+		s.suspect(o)
 		s.askAfterOutage(ctx, o, err)
 		return
 	}

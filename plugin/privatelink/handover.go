@@ -34,6 +34,7 @@ type slot struct {
 	flights flights[flightKey, *outcome]
 	cookies wire.Cookies
 	owners  owners
+	loops   loops
 	admin   *admin
 
 	// fronts are by CoreDNS's name of the address. Their mutex is held while sockets are

@@ -88,6 +88,9 @@ func (w word) exposes() bool {
 // group that gave the answer.
 func (s *service) askRoute(ctx context.Context, o *outcome) (*upstream.Answer, *upstream.Group, error) {
 	if o.route.sites == nil {
+		if err := s.heldBack(o, o.route.group); err != nil {
+			return nil, nil, err
+		}
 		answer, err := o.route.group.Exchange(ctx, o.query.question())
 		return answer, o.route.group, err
 	}
@@ -131,8 +134,9 @@ func (s *service) newInquiry(o *outcome) *inquiry {
 	known := s.owners.find(ownedName{o.query.name, o.query.key.View}, s.now())
 	i := &inquiry{words: make([]word, len(groups)), owner: -1, heard: make(chan word, len(groups))}
 	for site, group := range groups {
-		i.words[site] = word{site: site, group: group}
-		if group.Name == known && !group.Down() {
+		i.words[site] = word{site: site, group: group, err: s.heldBack(o, group)}
+		i.words[site].asked = i.words[site].err != nil
+		if group.Name == known && !group.Down() && !i.words[site].asked {
 			i.owner = site
 		}
 	}

@@ -31,6 +31,7 @@ type collectors struct {
 	uncatalogued prometheus.Counter
 	logLost      prometheus.Counter
 	lastReload   prometheus.Gauge
+	looping      prometheus.Gauge
 }
 
 var registered = sync.OnceValue(func() *collectors { return newCollectors(prometheus.DefaultRegisterer) })
@@ -64,8 +65,12 @@ func newCollectors(registerer prometheus.Registerer) *collectors {
 			Namespace: plugin.Namespace, Subsystem: pluginName, Name: "config_last_reload_successful",
 			Help: "Whether the last configuration that was read is in force: 1, or 0 when it had a mistake.",
 		}),
+		looping: prometheus.NewGauge(prometheus.GaugeOpts{
+			Namespace: plugin.Namespace, Subsystem: pluginName, Name: "route_loops",
+			Help: "Routes, by suffix and upstream group, that lead back to this server and are held back.",
+		}),
 	}
-	registerer.MustRegister(c.queries, c.decisions, c.routed, c.failures, c.fallbacks, c.cached, c.roundTrips, c.uncatalogued, c.logLost, c.lastReload)
+	registerer.MustRegister(c.queries, c.decisions, c.routed, c.failures, c.fallbacks, c.cached, c.roundTrips, c.uncatalogued, c.logLost, c.lastReload, c.looping)
 	return c
 }
 
@@ -209,3 +214,5 @@ func (m *metrics) reloaded(successful bool) {
 }
 
 func (m *metrics) logRecordsLost(records int) { m.collectors.logLost.Add(float64(records)) }
+
+func (m *metrics) loops(number int) { m.collectors.looping.Set(float64(number)) }

@@ -24,6 +24,9 @@ func (s *service) resolve(ctx context.Context, q query) *outcome {
 // an upstream is to be waited for.
 func (s *service) settle(o *outcome) (settled bool) {
 	q := &o.query
+	if s.loops.caught(q.name, q.client.Addr(), q.arrived) {
+		return o.refuseLoop()
+	}
 	o.match = s.catalog.Match(q.name)
 
 	// May this be asked?

@@ -73,6 +73,8 @@ type routes struct {
 	rest       *route
 	// all are the routes that differ in their label or group.
 	all []*route
+	// probed are the routes as they were written.
+	probed []probedRoute
 }
 
 func newRoutes(c *config, groups map[string]*upstream.Group) (*routes, error) {
@@ -89,6 +91,7 @@ func newRoutes(c *config, groups map[string]*upstream.Group) (*routes, error) {
 			wanted.group = groups[name]
 		}
 		way := built.share(wanted)
+		built.probed = append(built.probed, probedRoute{suffix: written.suffix + written.name, where: written.where, way: way})
 		var err error
 		switch {
 		case written.catalog:
@@ -141,10 +144,15 @@ func (r *routes) find(name string, match catalog.Match) *route {
 }
 
 func (r *routes) ofPublicName(name string, match catalog.Match) *route {
-	public, derived := match.Zone.PublicName(name)
-	if !derived {
-		public = dns.Fqdn(match.Namespace.Suffix)
-	}
-	way, _, _ := r.explicit.Lookup(public)
+	way, _, _ := r.explicit.Lookup(publicName(name, match))
 	return way
+}
+
+// publicName is the public name of a name in a privatelink zone, or the suffix that
+// it has where the catalog cannot derive it.
+func publicName(name string, match catalog.Match) string {
+	if public, derived := match.Zone.PublicName(name); derived {
+		return public
+	}
+	return dns.Fqdn(match.Namespace.Suffix)
 }

@@ -34,6 +34,9 @@ type service struct {
 	// overrides are the process's, redirects the routes they can lead to, by group.
 	overrides *override.Store
 	redirects map[string]*route
+	// loops is the process's, suspects are suffixes of routes that may have one.
+	loops    *loops
+	suspects chan string
 	// now is the clock that kept answers age by.
 	now func() time.Time
 	// withholdServfail answers SERVFAIL in place of NODATA where an answer is withheld.
@@ -93,6 +96,8 @@ func build(c *config, shared *slot) (*service, error) {
 		owners:           &shared.owners,
 		overrides:        &shared.overrides,
 		redirects:        ways.redirects(groups),
+		loops:            &shared.loops,
+		suspects:         make(chan string, 16),
 		now:              time.Now,
 		withholdServfail: c.withholdServfail,
 	}, nil

@@ -52,10 +52,12 @@ func setup(c *caddy.Controller) error {
 	run := &running{
 		stanza: stanza, config: parsed, handler: handler, shared: handover,
 		log: clog.NewWithPlugin(pluginName), stamps: stampsOf(parsed.files), stopWatching: make(chan struct{}),
+		listening: make(chan struct{}, 1),
 	}
 	server.AllowOpcode(dns.OpcodeUpdate)
 	server.UDPDecorateWriterFunc = func(started *dnsserver.Server) dns.DecorateWriter {
 		run.standInFront(started, server)
+		run.listens()
 		return nil
 	}
 	server.AddPlugin(func(plugin.Handler) plugin.Handler { return handler })
@@ -82,6 +84,8 @@ type running struct {
 	stamps       map[string]fileStamp
 	stopWatching chan struct{}
 	watching     sync.WaitGroup
+	// listening is told that a socket is open, to which a question may come back.
+	listening chan struct{}
 }
 
 func (r *running) start() error {
@@ -107,6 +111,7 @@ func (r *running) start() error {
 		r.handler.log = querylog.NewWriter(sink, current.metrics.logRecordsLost)
 	}
 	r.watching.Go(func() { r.watch(r.stopWatching) })
+	r.watching.Go(func() { r.watchLoops(r.stopWatching) })
 	r.shared.begin(current.service.lease, r.endWatchAndLog)
 	r.log.Infof("%s", r.config.summary(len(current.service.catalog.Namespaces())))
 	return nil

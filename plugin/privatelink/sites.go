@@ -54,6 +54,14 @@ func newSites(c *config, names []string, groups map[string]*upstream.Group) *sit
 	return built
 }
 
+// groups are the groups that are asked: one, or those of all sites.
+func (r *route) groups() []*upstream.Group {
+	if r.sites != nil {
+		return r.sites.groups
+	}
+	return []*upstream.Group{r.group}
+}
+
 // viewOf is the view that a query's answer is kept under: that of CoreDNS, and the
 // client's own site where it has one, since of two private answers its own is meant
 // for it.
