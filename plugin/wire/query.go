@@ -86,6 +86,7 @@ func ReadQuery(packet []byte, overTCP bool, q *Query) error {
 	case flags&flagQR != 0:
 		return ErrReply
 	case q.Opcode != 0:
+		q.readForeign(packet, overTCP)
 		return ErrOpcode
 	case binary.BigEndian.Uint16(packet[4:]) != 1:
 		return ErrQuestions
@@ -95,6 +96,18 @@ func ReadQuery(packet []byte, overTCP bool, q *Query) error {
 		return err
 	}
 	return q.readRecords(packet, end, overTCP)
+}
+
+// readForeign reads a message of another operation as if it were a query, as far as
+// that goes: the reply to it owes a question and an OPT record, too (RFC 8906
+// section 8.2.7).
+func (q *Query) readForeign(packet []byte, overTCP bool) {
+	if binary.BigEndian.Uint16(packet[4:]) != 1 {
+		return
+	}
+	if end, err := q.readQuestion(packet); err == nil {
+		_ = q.readRecords(packet, end, overTCP)
+	}
 }
 
 func sizeWithoutEDNS(overTCP bool) int {
