@@ -33,6 +33,8 @@ type Cache struct {
 	shards []*shard
 	seed   uint64
 	epoch  atomic.Uint64
+	// denials says that there ever was one.
+	denials atomic.Bool
 }
 
 // Numbers of shards, powers of two. Few shards for a small cache keep "least
@@ -116,10 +118,18 @@ type Hit struct {
 	Failure Entry
 }
 
-// Get looks a key up and makes it the most recently used. It allocates nothing.
+// Get looks a key up and makes it the most recently used. It allocates nothing, save
+// where the answer is made of what is kept about another type: that the name does not
+// exist.
 func (c *Cache) Get(key *Key, now time.Time) Hit {
 	hash := c.hash(key)
-	return c.shardOf(hash).get(hash, key, now.UnixNano())
+	hit := c.shardOf(hash).get(hash, key, now.UnixNano())
+	if hit.State == Miss && c.denials.Load() {
+		if entry, denied := c.denied(key, now); denied {
+			return Hit{State: Fresh, Entry: entry}
+		}
+	}
+	return hit
 }
 
 // Put keeps an entry under the key it was made with, in the place of an older one.
@@ -136,6 +146,7 @@ func (c *Cache) Put(entry Entry) {
 		return
 	}
 	c.shardOf(hash).putAnswer(hash, entry)
+	c.putDenial(&key, entry)
 	if entry.Kind() == NXDomain {
 		c.dropSiblings(key, hash)
 	}

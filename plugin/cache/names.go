@@ -85,6 +85,11 @@ func (s *shard) flush(matches func(name []byte) bool) int {
 			}
 		}
 	}
+	for _, hash := range s.denials.Keys() {
+		if value, ok := s.denials.Peek(hash); ok && matches(value.entry.name()) {
+			s.denials.Remove(hash)
+		}
+	}
 	s.stats.Flushed += uint64(flushed)
 	return flushed
 }

@@ -1,6 +1,8 @@
 package cache
 
 import (
+	"slices"
+
 	"github.com/miekg/dns"
 )
 
@@ -161,13 +163,31 @@ func isMeta(rtype uint16) bool {
 	return rtype == dns.TypeOPT || rtype == dns.TypeTSIG || rtype == dns.TypeTKEY
 }
 
+// maxDistinct bounds the comparisons of a set's records with each other.
+const maxDistinct = 32
+
+// distinct leaves out records that a set has already (RFC 2181 section 5). Of a set
+// that is too large to compare, nothing is left out.
+func distinct(set []dns.RR) []dns.RR {
+	if len(set) < 2 || len(set) > maxDistinct {
+		return set
+	}
+	kept := make([]dns.RR, 0, len(set))
+	for _, record := range set {
+		if !slices.ContainsFunc(kept, func(other dns.RR) bool { return dns.IsDuplicate(record, other) }) {
+			kept = append(kept, record)
+		}
+	}
+	return kept
+}
+
 // takeSet takes copies of the records of a set under one TTL.
 func (p *picker) takeSet(set []dns.RR, owner string) {
 	ttl := p.maximum
 	for _, record := range set {
 		ttl = min(ttl, ttlOf(record))
 	}
-	for _, record := range set {
+	for _, record := range distinct(set) {
 		p.answer = append(p.answer, copyOf(record, owner, ttl))
 	}
 	if len(set) > 0 {

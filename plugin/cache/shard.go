@@ -35,6 +35,8 @@ type shard struct {
 	mutex    sync.Mutex
 	answers  *list
 	failures *list
+	// denials are NXDOMAIN answers once more, by name only.
+	denials  *list
 	bytes    int64
 	maxBytes int64
 	// maxEntries bounds the answers.
@@ -47,6 +49,7 @@ func newShard(entries, maxBytes int64) *shard {
 	forget := func(_ uint64, gone kept) { s.bytes -= gone.size() }
 	s.answers = newList(entries, forget)
 	s.failures = newList((entries+failureShare-1)/failureShare, forget)
+	s.denials = newList((entries+denialShare-1)/denialShare, forget)
 	return s
 }
 
@@ -140,14 +143,21 @@ func (s *shard) add(to *list, hash uint64, entry Entry) {
 		s.stats.EvictedByEntries++
 	}
 	for s.maxBytes > 0 && s.bytes > s.maxBytes {
-		// Failures are worth less than answers.
-		if _, _, ok := s.failures.RemoveOldest(); !ok {
-			if _, _, ok := s.answers.RemoveOldest(); !ok {
-				return
-			}
+		if !s.removeLeast() {
+			return
 		}
 		s.stats.EvictedByBytes++
 	}
+}
+
+// removeLeast removes what is worth least: failures first, answers last.
+func (s *shard) removeLeast() bool {
+	for _, from := range []*list{s.failures, s.denials, s.answers} {
+		if _, _, removed := from.RemoveOldest(); removed {
+			return true
+		}
+	}
+	return false
 }
 
 // restore puts an entry of a snapshot in, which never displaces a newer one.

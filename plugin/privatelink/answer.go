@@ -197,6 +197,7 @@ func (s *service) askUpstream(ctx context.Context, q query, match catalog.Match,
 		reply = landed.answer.Msg
 	}
 	meta := cache.Meta{Verdict: uint8(landed.finding.Verdict), Group: way.id, Flags: landed.fallback.flag(), Site: way.siteOf(landed.group)}
+	meta.ExtendedError, meta.Flags = landed.upstreamError(meta.Flags)
 	entry, err := cache.Make(&q.key, reply, meta, s.lifetimes(landed), s.now())
 	if err != nil {
 		landed.answer, landed.finding = nil, verdict.Finding{}

@@ -2,9 +2,11 @@ package privatelink
 
 import (
 	"context"
+	"slices"
 
 	"github.com/miekg/dns"
 
+	"github.com/privatelink-dns/privatelink-dns/plugin/catalog"
 	"github.com/privatelink-dns/privatelink-dns/plugin/verdict"
 )
 
@@ -28,12 +30,48 @@ func (s *service) crossRoutes(ctx context.Context, o *outcome) {
 		if way == nil || way.group == o.route.group {
 			continue
 		}
-		s.askTail(ctx, o, index, &outcome{
-			query: o.query.of(link.Target), match: match, route: way, crossings: o.crossings + 1,
-			guarded: o.guarded || s.policy.Guard.Protects(o.query.name, o.finding.Chain, s.catalog),
-		})
+		s.askTail(ctx, o, index, s.tailOf(o, link.Target, match, way))
 		return
 	}
+	s.finishChain(ctx, o)
+}
+
+// tailOf is the question for the tail of an outcome's chain.
+func (s *service) tailOf(o *outcome, name string, match catalog.Match, way *route) *outcome {
+	return &outcome{
+		query: o.query.of(name), match: match, route: way, crossings: o.crossings + 1,
+		guarded: o.guarded || s.policy.Guard.Protects(o.query.name, o.finding.Chain, s.catalog),
+	}
+}
+
+// finishChain asks for the end of a chain that a server broke off without a word
+// about its last name: one that does not recurse, for a zone of its own (RFC 1034
+// section 5.3.3). Where nothing comes, what is there is told.
+func (s *service) finishChain(ctx context.Context, o *outcome) {
+	links := o.finding.Chain.Links
+	last := len(links) - 1
+	if last < 0 || !brokenOff(o) {
+		return
+	}
+	target := links[last].Target
+	match := s.catalog.Match(target)
+	way := s.routes.find(target, match)
+	if way == nil {
+		return
+	}
+	tail := s.tailOf(o, target, match, way)
+	if s.ask(ctx, tail); tail.answer != nil {
+		s.appendAnswer(o, last, tail)
+	}
+}
+
+// brokenOff reports whether a chain ends without records and without an SOA record,
+// which would say that there are none.
+func brokenOff(o *outcome) bool {
+	if o.finding.Verdict != verdict.NoData || o.query.qtype == dns.TypeCNAME {
+		return false
+	}
+	return !slices.ContainsFunc(o.answer.Msg.Ns, func(record dns.RR) bool { return record.Header().Rrtype == dns.TypeSOA })
 }
 
 // askTail puts the tail that its own route gives in place of what stands behind
@@ -47,6 +85,11 @@ func (s *service) askTail(ctx context.Context, o *outcome, index int, tail *outc
 		o.fail(tail.failure)
 		return
 	}
+	s.appendAnswer(o, index, tail)
+}
+
+// appendAnswer puts a tail's answer behind the link with the given index.
+func (s *service) appendAnswer(o *outcome, index int, tail *outcome) {
 	head := headOf(o.answer.Msg.Answer, o.query.name, index)
 	message := tail.answer.Msg
 	o.answer.Msg.Rcode = message.Rcode

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/miekg/dns"
 
@@ -30,6 +31,7 @@ func (f fallback) flag() uint8 {
 }
 
 func fallbackOf(flag uint8) fallback {
+	flag &^= toldError
 	if int(flag) >= len(keptFallbacks) {
 		return noFallback
 	}
@@ -43,15 +45,30 @@ var keptFallbacks = []fallback{noFallback, afterMissing, afterOutage}
 // it leaves the fallback time within replyTime.
 const outageShare = replyTime * 5 / 8
 
+// patienceWhileDown is how long a question for which nothing is kept waits for servers
+// that are all known to be down: the prober notices within a second that one is back.
+// A client that waited longer for nothing would ask again, and its own clients too.
+const patienceWhileDown = time.Second
+
+// share is how long the route's own upstreams are waited for; 0 for as long as there
+// is time.
+func (r *route) share() time.Duration {
+	switch down := r.group.Down(); {
+	case down && r.outage != nil:
+		return patienceWhileFailing
+	case down:
+		return patienceWhileDown
+	case r.outage != nil:
+		return outageShare
+	}
+	return 0
+}
+
 // ask puts the question to the route's group and, where the route says so, to
 // another. It fills in the answer and its finding, or why there is none.
 func (s *service) ask(ctx context.Context, o *outcome) {
 	own, cancel := ctx, context.CancelFunc(func() {})
-	if o.route.outage != nil {
-		share := outageShare
-		if o.route.group.Down() {
-			share = patienceWhileFailing
-		}
+	if share := o.route.share(); share > 0 {
 		own, cancel = context.WithTimeout(ctx, share)
 	}
 	answer, group, err := s.askRoute(own, o)
@@ -169,12 +186,11 @@ func (s *service) judge(o *outcome) *outcome {
 		meaning = verdict.Public
 	}
 	action, rule := s.policy.Guard.Judge(meaning, protected)
-	if rule == policy.NoRule {
-		return o.diagnose()
+	if rule != policy.NoRule {
+		o.decision.Action, o.decision.Rule = action, rule
 	}
-	o.decision.Action, o.decision.Rule = action, rule
 	if !action.Rejects() {
-		return o.diagnose()
+		return o.diagnose().passOnError()
 	}
 	return o.withhold(s.withholdServfail)
 }

@@ -135,6 +135,27 @@ func (o *outcome) adopt(landed *outcome) {
 	o.rcode, o.extendedError = landed.rcode, landed.extendedError
 }
 
+// toldError marks, in the flags kept with an answer, that the upstream told an
+// extended error with it, whose code is kept.
+const toldError = 1 << 7
+
+// upstreamError is the extended error to be kept with an answer, and the flags.
+func (o *outcome) upstreamError(flags uint8) (code uint16, withError uint8) {
+	if o.answer == nil || len(o.answer.EDE) == 0 {
+		return 0, flags
+	}
+	return o.answer.EDE[0].InfoCode, flags | toldError
+}
+
+// passOnError hands on the extended error that the upstream told with the answer,
+// where there is none of our own (RFC 8914 section 3).
+func (o *outcome) passOnError() *outcome {
+	if meta := o.entry.Meta(); !o.extendedError.Present && meta.Flags&toldError != 0 {
+		o.extendedError = wire.ExtendedError{Present: true, Code: meta.ExtendedError, Text: "said upstream " + o.group.Name}
+	}
+	return o
+}
+
 // staleAnswer says that the answer has expired (RFC 8914: 3, and 19 for NXDOMAIN).
 func (o *outcome) staleAnswer() {
 	code := dns.ExtendedErrorCodeStaleAnswer

@@ -86,7 +86,11 @@ func (q *query) detached() query {
 // supported reports whether a forwarder can answer this at all: it holds no
 // zone that could be updated, notified or transferred.
 func (q *query) supported() bool {
-	return q.opcode == dns.OpcodeQuery && q.qtype != dns.TypeAXFR && q.qtype != dns.TypeIXFR
+	switch q.qtype {
+	case dns.TypeAXFR, dns.TypeIXFR, dns.TypeOPT, dns.TypeTKEY, dns.TypeTSIG:
+		return false // OPT, TKEY and TSIG are parts of messages, and never data
+	}
+	return q.opcode == dns.OpcodeQuery
 }
 
 // question is what is asked upstream.

@@ -3,6 +3,7 @@ package privatelink
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"time"
 	"unsafe"
 
@@ -28,7 +29,7 @@ func (l *readLoop) Answer(datagram []byte, peer batch.Peer, buffer []byte) []byt
 	serving := l.front.serving.Load()
 	err := wire.ReadQuery(datagram, false, &l.asked)
 	if rcode, broken := brokenQueries[err]; broken {
-		return wire.AppendRcode(buffer, &l.asked, rcode, wire.Presentation{})
+		return serving.appendBroken(buffer, &l.asked, rcode, datagram, peer.Remote.Addr())
 	}
 	switch {
 	case errors.Is(err, wire.ErrShort), errors.Is(err, wire.ErrReply):
@@ -47,6 +48,18 @@ var brokenQueries = map[error]int{
 	wire.ErrMalformed: dns.RcodeFormatError,
 	wire.ErrQuestions: dns.RcodeFormatError,
 	wire.ErrVersion:   dns.RcodeBadVers,
+}
+
+// appendBroken answers a broken query. One without a question is not broken where it
+// asks for a cookie (RFC 7873 section 5.4).
+func (s *serving) appendBroken(buffer []byte, asked *wire.Query, rcode int, datagram []byte, client netip.Addr) []byte {
+	var room [optionsRoom]byte
+	cookies := s.handler.current.Load().service.cookies
+	presentation := wire.Presentation{Options: cookies.AppendOption(room[:0], asked, client, time.Now())}
+	if datagram[4] == 0 && datagram[5] == 0 && len(presentation.Options) > 0 {
+		rcode = dns.RcodeSuccess
+	}
+	return wire.AppendRcode(buffer, asked, rcode, presentation)
 }
 
 // passedOpcodes are the operations besides QUERY that CoreDNS hands to plugins.

@@ -24,8 +24,8 @@ var (
 	// ErrVersion: the EDNS version is not 0 (RFC 6891 section 6.1.3). BADVERS.
 	ErrVersion = errors.New("EDNS version is not 0")
 	// ErrUnusual: the question is fine, but the message holds more than a question
-	// and an OPT record, a signature for example, or bytes behind its end. The
-	// query is read whole. It is not to be answered in place.
+	// and an OPT record, a signature for example. The query is read whole. It is not to
+	// be answered in place.
 	ErrUnusual = errors.New("message holds more than a question")
 )
 
@@ -89,13 +89,36 @@ func ReadQuery(packet []byte, overTCP bool, q *Query) error {
 		q.readForeign(packet, overTCP)
 		return ErrOpcode
 	case binary.BigEndian.Uint16(packet[4:]) != 1:
+		q.readWithoutQuestion(packet, overTCP)
 		return ErrQuestions
 	}
 	end, err := q.readQuestion(packet)
 	if err != nil {
 		return err
 	}
-	return q.readRecords(packet, end, overTCP)
+	err = q.readRecords(packet, end, overTCP)
+	q.boundANY(overTCP)
+	return err
+}
+
+// boundANY keeps answers to ANY over UDP short: they are of use to attackers mostly
+// (RFC 8482), and who wants more than every client takes may come over TCP.
+func (q *Query) boundANY(overTCP bool) {
+	if q.Question.Type == typeANY && !overTCP {
+		q.Size = MinimumSize
+	}
+}
+
+// readWithoutQuestion reads the OPT record of a message with no question, or with
+// several, none of which counts.
+func (q *Query) readWithoutQuestion(packet []byte, overTCP bool) {
+	at := headerSize
+	for range binary.BigEndian.Uint16(packet[4:]) {
+		if at = skipName(packet, at) + typeAndClass; at > len(packet) {
+			return
+		}
+	}
+	_ = q.readRecords(packet, at, overTCP)
 }
 
 // readForeign reads a message of another operation as if it were a query, as far as
@@ -180,7 +203,10 @@ func (q *Query) readRecords(packet []byte, at int, overTCP bool) error {
 	if failure != nil {
 		return failure
 	}
-	if unusual || at != len(packet) {
+	switch {
+	case at != len(packet):
+		return ErrMalformed
+	case unusual:
 		return ErrUnusual
 	}
 	return nil

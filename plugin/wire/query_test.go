@@ -113,7 +113,7 @@ func TestReadQueryErrors(t *testing.T) {
 		{"another record", request(t, func(m *dns.Msg) {
 			m.Extra = append(m.Extra, &dns.TSIG{Hdr: dns.RR_Header{Name: "k.", Rrtype: dns.TypeTSIG, Class: dns.ClassANY}, Algorithm: dns.HmacSHA256})
 		}), ErrUnusual},
-		{"a byte behind", append(request(t, unchanged), 0), ErrUnusual},
+		{"a byte behind", append(request(t, unchanged), 0), ErrMalformed},
 		{"cut in the question", request(t, unchanged)[:30], ErrMalformed},
 		{"cut in the type", request(t, unchanged)[:len(request(t, unchanged))-1], ErrMalformed},
 		{"cut in the OPT", request(t, withEDNS(1232, false))[:len(request(t, withEDNS(1232, false)))-1], ErrMalformed},

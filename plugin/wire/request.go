@@ -28,7 +28,9 @@ func QueryOf(request *dns.Msg, overTCP bool, q *Query) error {
 	if err := q.takeQuestion(request.Question[0]); err != nil {
 		return errors.Join(ErrMalformed, err)
 	}
-	return q.takeRecords(request, overTCP)
+	err := q.takeRecords(request, overTCP)
+	q.boundANY(overTCP)
+	return err
 }
 
 func (q *Query) takeQuestion(asked dns.Question) error {

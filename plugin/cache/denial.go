@@ -1,0 +1,92 @@
+package cache
+
+import (
+	"bytes"
+	"time"
+
+	"github.com/cespare/xxhash/v2"
+	"github.com/miekg/dns"
+)
+
+// denialShare is the part of the entries that denials may be.
+const denialShare = 8
+
+// putDenial notes that a name does not exist, whatever type is asked for (RFC 2308
+// section 5). An NXDOMAIN behind a chain is about another name and does not say so.
+func (c *Cache) putDenial(key *Key, entry Entry) {
+	name := key.Question.Name()
+	hash := c.hashName(name, key)
+	s := c.shardOf(hash)
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	if entry.Kind() == NXDomain && entry.Kept() && entry.answers() == 0 {
+		s.add(s.denials, hash, entry)
+		c.denials.Store(true)
+		return
+	}
+	if found, ok := s.denials.Peek(hash); ok && found.entry.denies(name, key) {
+		s.denials.Remove(hash)
+	}
+}
+
+// denied makes an answer of what is known about another type of the name. Names below
+// it are asked for: servers that say NXDOMAIN of a name which only has names below it
+// are too common to believe them so much (RFC 8020 section 3.2 allows that).
+func (c *Cache) denied(key *Key, now time.Time) (Entry, bool) {
+	denial, found := c.denialOf(key.Question.Name(), key, now.UnixNano())
+	if !found {
+		return Entry{}, false
+	}
+	return denial.retold(key, now)
+}
+
+func (c *Cache) denialOf(name []byte, key *Key, now int64) (Entry, bool) {
+	hash := c.hashName(name, key)
+	s := c.shardOf(hash)
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	found, ok := s.denials.Get(hash)
+	if !ok || !found.entry.denies(name, key) {
+		return Entry{}, false
+	}
+	if now >= found.entry.expires() || found.entry.stored()-now > maxAhead {
+		s.denials.Remove(hash)
+		return Entry{}, false
+	}
+	return found.entry, true
+}
+
+// denies reports whether an entry is about a name, for the flags and the view of a key.
+func (e Entry) denies(name []byte, key *Key) bool {
+	const wanted = flagDO | flagCD
+	return e.block[atFlags]&wanted == key.flags() && string(e.view()) == key.View && bytes.Equal(e.name(), name)
+}
+
+// answers is the number of records in the answer section.
+func (e Entry) answers() int { return int(e.Message()[6])<<8 | int(e.Message()[7]) }
+
+// retold is the same answer to another question, for the rest of its life.
+func (e Entry) retold(key *Key, now time.Time) (Entry, bool) {
+	message := new(dns.Msg)
+	if message.Unpack(e.Message()) != nil {
+		return Entry{}, false
+	}
+	rest := time.Duration(e.expires() - now.UnixNano())
+	if rest < time.Second {
+		return Entry{}, false
+	}
+	stale := time.Duration(e.end() - e.expires())
+	made, err := Make(key, message, e.Meta(), Lifetimes{MaxTTL: rest, MaxNegativeTTL: rest, MaxStale: stale}, now)
+	return made, err == nil
+}
+
+// hashName is the hash of a name, for a key's flags and view, whatever its type.
+func (c *Cache) hashName(name []byte, key *Key) uint64 {
+	var digest xxhash.Digest
+	digest.ResetWithSeed(c.seed)
+	_, _ = digest.Write(name)
+	fixed := [...]byte{byte(key.Question.Class >> 8), byte(key.Question.Class), key.flags()}
+	_, _ = digest.Write(fixed[:])
+	_, _ = digest.WriteString(key.View)
+	return digest.Sum64()
+}
