@@ -6,60 +6,47 @@ import (
 	"testing"
 )
 
-func BenchmarkAppendLine(b *testing.B) {
+func BenchmarkAppendJSON(b *testing.B) {
 	for _, bench := range []struct {
 		name   string
 		record *Record
 	}{
 		{name: "plain", record: plainRecord("www.example.org.")},
+		{name: "hit", record: hitRecord()},
 		{name: "every field", record: fullRecord()},
 	} {
 		b.Run(bench.name, func(b *testing.B) {
 			b.ReportAllocs()
 			var line []byte
 			for b.Loop() {
-				line, _ = bench.record.AppendLine(line[:0])
+				line = AppendJSON(line[:0], bench.record)
 			}
 			b.SetBytes(int64(len(line)))
 		})
 	}
 }
 
-// BenchmarkLog is the price to the one who answers: "queued" where the writer
-// keeps up, "lost" where the queue stays full. "written" is the whole way of a
-// record to the sink, with the logger slowed down to what the writer can do.
-func BenchmarkLog(b *testing.B) {
-	record := fullRecord()
-	b.Run("queued", func(b *testing.B) {
-		b.ReportAllocs()
-		w := &Writer{queue: make(chan *Record, queueLength), lost: func(int) { b.Error("lost was called, want no call") }}
-		for b.Loop() {
-			w.Log(record)
-			if len(w.queue) == queueLength {
-				b.StopTimer()
-				for range queueLength {
-					<-w.queue
-				}
-				b.StartTimer()
-			}
+// BenchmarkAdd is the price to the one who answers, where the sink keeps up: a
+// loop waits where the queue is half full, so that nothing is dropped.
+func BenchmarkAdd(b *testing.B) {
+	log, err := New(Destination{Name: "discard", Sink: NewStream(io.Discard)})
+	if err != nil {
+		b.Fatal(err)
+	}
+	appender, record := log.Appender(), hitRecord()
+	queue := log.outlets[0].queue
+	b.ReportAllocs()
+	for b.Loop() {
+		for len(queue.full) > cap(queue.full)/2 {
+			runtime.Gosched()
 		}
-	})
-	b.Run("lost", func(b *testing.B) {
-		b.ReportAllocs()
-		w := &Writer{queue: make(chan *Record), lost: func(int) {}}
-		for b.Loop() {
-			w.Log(record)
-		}
-	})
-	b.Run("written", func(b *testing.B) {
-		b.ReportAllocs()
-		w := NewWriter(io.Discard, func(int) { b.Error("lost was called, want no call") })
-		for b.Loop() {
-			for len(w.queue) > queueLength/2 {
-				runtime.Gosched()
-			}
-			w.Log(record)
-		}
-		w.Close()
-	})
+		appender.Add(record)
+	}
+	b.StopTimer()
+	if err := log.Close(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	if dropped := log.Statistics()[0].Dropped(); dropped != 0 {
+		b.Errorf("%d records were dropped, want 0", dropped)
+	}
 }
