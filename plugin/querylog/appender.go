@@ -28,6 +28,7 @@ type part struct {
 	random *rand.Rand
 	// current is the block that is being filled; nil where there is none.
 	current *block
+	clock   clock
 	tally   tally
 }
 
@@ -71,7 +72,7 @@ func (p *part) add(r *Record) {
 		}
 	}
 	b := p.current
-	b.data = p.encode(b.data, r, view{privacy: p.outlet.privacy, sample: sample})
+	b.data = p.encode(b.data, r, view{privacy: p.outlet.privacy, sample: sample, clock: &p.clock})
 	b.records++
 	if len(b.data) >= blockFull {
 		p.flush()

@@ -14,10 +14,11 @@ const (
 )
 
 // view is how one sink sees a record: the client as its privacy lets it be seen,
-// and how many queries the record stands for.
+// and how many queries the record stands for. Clock is the appender's.
 type view struct {
 	privacy *privacy
 	sample  int
+	clock   *clock
 }
 
 // AppendJSON appends the record to buffer as one line of JSON: an object whose
@@ -26,11 +27,11 @@ type view struct {
 // U+FFFD, and characters that could end a line or steer a terminal are escaped.
 // It allocates nothing where buffer has room.
 func AppendJSON(buffer []byte, r *Record) []byte {
-	return appendJSON(buffer, r, view{privacy: &privacy{}})
+	return appendJSON(buffer, r, view{privacy: &privacy{}, clock: &clock{}})
 }
 
 func appendJSON(line []byte, r *Record, v view) []byte {
-	line = appendTime(append(line, `{"time":"`...), r.Time)
+	line = v.clock.appendTime(append(line, `{"time":"`...), r.Time)
 	line = append(line, `","schema":1`...)
 	if v.sample > 1 {
 		line = appendNumber(line, `,"sample":`, v.sample)
