@@ -50,3 +50,18 @@ func BenchmarkAdd(b *testing.B) {
 		b.Errorf("%d records were dropped, want 0", dropped)
 	}
 }
+
+func BenchmarkDnstap(b *testing.B) {
+	sink, err := NewDnstap(DnstapOptions{Network: "unix", Address: "tap.sock", Messages: true, Identity: "hub-a"})
+	if err != nil {
+		b.Fatal(err)
+	}
+	record := exchangedRecord(b)
+	record.Exchanges = nil
+	encode, frames, v := sink.newEncoder(), []byte(nil), view{privacy: &privacy{}, clock: &clock{}}
+	b.ReportAllocs()
+	for b.Loop() {
+		frames = encode(frames[:0], record, v)
+	}
+	b.SetBytes(int64(len(frames)))
+}

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // smallDisk mounts a file system with the given options at a new directory.
@@ -24,20 +23,6 @@ func smallDisk(t *testing.T, options string) string {
 		}
 	})
 	return directory
-}
-
-// eventually waits for what another goroutine does; the file system has no fake.
-func eventually(t *testing.T, what string, reached func() bool) {
-	t.Helper()
-	ticker, end := time.NewTicker(5*time.Millisecond), time.After(10*time.Second)
-	defer ticker.Stop()
-	for !reached() {
-		select {
-		case <-ticker.C:
-		case <-end:
-			t.Fatalf("waited 10 s for %s", what)
-		}
-	}
 }
 
 // The disk fills up, in the middle of a line: what does not fit is counted,

@@ -331,5 +331,19 @@ func TestNewRefuses(t *testing.T) {
 	}
 }
 
+// eventually waits for what another goroutine does; files and sockets have no fake.
+func eventually(t *testing.T, what string, reached func() bool) {
+	t.Helper()
+	ticker, end := time.NewTicker(5*time.Millisecond), time.After(10*time.Second)
+	defer ticker.Stop()
+	for !reached() {
+		select {
+		case <-ticker.C:
+		case <-end:
+			t.Fatalf("waited 10 s for %s", what)
+		}
+	}
+}
+
 // fixedRandom draws the same numbers in every run.
 func fixedRandom() *rand.Rand { return rand.New(rand.NewPCG(1, 2)) }
