@@ -154,7 +154,7 @@ func (s *dnstapSink) dial() (net.Conn, error) {
 	return dialer.Dial(s.options.Network, s.options.Address)
 }
 
-func (s *dnstapSink) tick(time.Time) (int, error) { return 0, nil }
+func (s *dnstapSink) tick(time.Time) (int, error) { return 0, errNoNews }
 
 // close says goodbye and waits until the reader has read all, or ctx ends.
 func (s *dnstapSink) close(ctx context.Context) (int, error) {

@@ -47,13 +47,8 @@ type FileOptions struct {
 // NewFile returns a sink that writes lines of JSON to a file, after what is
 // there. It opens the file to see that it can be written, and makes it if need be.
 func NewFile(options FileOptions) (Sink, error) {
-	switch {
-	case options.MaxSize < 0 || options.MaxFiles < 0 || options.MaxAge < 0:
-		return nil, fmt.Errorf("found a negative size, number or age for %s, expected none", options.Path)
-	case options.RotateEvery != 0 && options.RotateEvery < time.Minute:
-		return nil, fmt.Errorf("found a rotation every %v for %s, expected a minute at least", options.RotateEvery, options.Path)
-	case options.Compression != "" && options.Compression != "gzip" && options.Compression != "zstd":
-		return nil, fmt.Errorf("found compression %q for %s, expected gzip or zstd", options.Compression, options.Path)
+	if err := options.check(); err != nil {
+		return nil, err
 	}
 	if options.MaxSize == 0 {
 		options.MaxSize = defaultSize
@@ -72,6 +67,18 @@ func NewFile(options FileOptions) (Sink, error) {
 		FileMode:    fileMode,
 	}
 	return f, nil
+}
+
+func (o *FileOptions) check() error {
+	switch {
+	case o.MaxSize < 0 || o.MaxFiles < 0 || o.MaxAge < 0:
+		return fmt.Errorf("found a negative size, number or age for %s, expected none", o.Path)
+	case o.RotateEvery != 0 && o.RotateEvery < time.Minute:
+		return fmt.Errorf("found a rotation every %v for %s, expected a minute at least", o.RotateEvery, o.Path)
+	case o.Compression != "" && o.Compression != "gzip" && o.Compression != "zstd":
+		return fmt.Errorf("found compression %q for %s, expected gzip or zstd", o.Compression, o.Path)
+	}
+	return nil
 }
 
 // file is a sink. All of it belongs to its outlet's goroutine. The library
@@ -173,38 +180,40 @@ func (f *file) rotate(reason string) error {
 // replaced, or truncated.
 func (f *file) tick(now time.Time) (int, error) {
 	if now.Sub(f.watched) < watchInterval {
-		return 0, nil
+		return 0, errNoNews
 	}
 	f.watched = now
-	if f.opened != nil {
-		if err := f.watch(); err != nil {
-			return 0, err
-		}
-	}
-	if f.size > 0 && f.periodOf(now) != f.period {
+	switch reason := f.isWrong(); {
+	case reason != "":
+		return 0, f.rotate(reason)
+	case f.size > 0 && f.periodOf(now) != f.period:
 		return 0, f.rotate("time")
 	}
-	return 0, nil
+	return 0, errNoNews
 }
 
-// watch compares the file at the path with the one that is open. A rotation
-// makes the directory again, and puts aside what stands in the file's place.
-func (f *file) watch() error {
+// isWrong compares the file at the path with the one that is open, and returns
+// why a new one must be begun; empty where none must. A rotation makes the
+// directory again, and puts aside what stands in the file's place.
+func (f *file) isWrong() string {
+	if f.opened == nil {
+		return ""
+	}
 	there, err := os.Stat(f.options.Path)
 	switch {
 	case err != nil:
-		return f.rotate("moved")
+		return "moved"
 	case !os.SameFile(f.opened, there):
 		if there.Size() == 0 {
 			// As logrotate leaves it: not worth keeping. Where that fails, it is kept.
 			_ = os.Remove(f.options.Path)
 		}
-		return f.rotate("moved")
+		return "moved"
 	case there.Size() < f.size && !f.appends:
-		return f.rotate("truncated")
+		return "truncated"
 	}
 	f.size = there.Size()
-	return nil
+	return ""
 }
 
 // close waits for the compression that was begun, until ctx ends; what is left

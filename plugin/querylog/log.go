@@ -60,8 +60,8 @@ type Log struct {
 	err    error
 }
 
-// New starts a log. Every destination is checked before any of them is started;
-// on an error the sinks are left as they are, for the caller to close.
+// New starts a log. Every destination is checked before any of them is started.
+// A sink that is in no log holds no goroutine, file or connection.
 func New(destinations ...Destination) (*Log, error) {
 	l := &Log{retired: make([]tally, len(destinations))}
 	names := map[string]bool{}
@@ -131,7 +131,7 @@ func (l *Log) sweep(index int) {
 }
 
 // Close writes what was accepted, closes the sinks and returns an error that
-// names those that did not take all of it. It gives up when ctx ends, or after
+// names those that lost some of it by then. It gives up when ctx ends, or after
 // five seconds; what a sink has not taken by then is counted as dropped. What
 // is logged later is dropped and counted. Later calls wait for the first.
 func (l *Log) Close(ctx context.Context) error {
@@ -144,12 +144,18 @@ func (l *Log) close(ctx context.Context) error {
 	defer cancel()
 	l.mutex.Lock()
 	l.closed = true
+	for _, o := range l.outlets {
+		o.before = o.refused.Load()
+	}
 	for _, a := range l.appenders {
 		a.seal()
 	}
 	l.mutex.Unlock()
+	// A sink that gives up has yet to put away what it holds.
+	sinks, cancelSinks := context.WithTimeout(ctx, timeLeft(ctx)*9/10)
+	defer cancelSinks()
 	for _, o := range l.outlets {
-		o.end(ctx)
+		o.end <- sinks
 	}
 	var failures []error
 	for _, o := range l.outlets {
@@ -163,11 +169,16 @@ func (l *Log) close(ctx context.Context) error {
 				o.abandon()
 			}
 		}
-		if err := o.failure(); err != nil {
+		if err := o.ending(); err != nil {
 			failures = append(failures, fmt.Errorf("sink %s: %w", o.Name, err))
 		}
 	}
 	return errors.Join(failures...)
+}
+
+func timeLeft(ctx context.Context) time.Duration {
+	deadline, _ := ctx.Deadline() // close has set one
+	return time.Until(deadline)
 }
 
 // Statistics returns the figures of each destination, in their order.

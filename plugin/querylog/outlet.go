@@ -18,12 +18,13 @@ type Sink interface {
 	newEncoder() encoder
 	// takesMessages reports whether the encoder uses whole messages.
 	takesMessages() bool
-	// write hands a block over and returns how many of its records were not
-	// taken, with the reason. It may take its time. It does not keep the block.
+	// write hands a block over and returns how many of its records, or of those
+	// before, were lost, and why the sink fails; nil where it works. It may take
+	// its time. It may change the block's data and does not keep the block.
 	write(b *block) (lost int, err error)
 	// tick is called about ten times a second, also where there is nothing to
 	// write. It returns how many records, taken before, turned out to be lost,
-	// and an error where the sink would fail; nil says nothing.
+	// and why the sink fails, nil where it works again, or errNoNews.
 	tick(now time.Time) (lost int, err error)
 	// close writes what was taken, until ctx ends, and returns how many of the
 	// records were not written after all.
@@ -49,8 +50,14 @@ type Statistics struct {
 // Dropped is how many records were lost to the destination.
 func (s Statistics) Dropped() uint64 { return s.QueueFull + s.Refused + s.Late }
 
-// errAbandoned is what Close says of a sink that does not come to an end.
-var errAbandoned = errors.New("the sink did not finish in time; what it had not taken is counted as dropped")
+// What Close says of a sink that did not take all.
+var (
+	errAbandoned = errors.New("the sink did not finish in time; what it had not taken is counted as dropped")
+	errRefused   = errors.New("the sink did not take all; the rest is counted as dropped")
+)
+
+// errNoNews is what a tick says that learned nothing about its sink's state.
+var errNoNews = errors.New("no news")
 
 // outlet is a destination at work.
 type outlet struct {
@@ -60,17 +67,20 @@ type outlet struct {
 	queue   *queue
 
 	written, refused, late atomic.Uint64
+	// before is what refused was when the end began.
+	before uint64
 	// writing is how many records the sink was handed and has not answered for.
 	writing atomic.Int64
 
 	mutex sync.Mutex
-	err   error
+	// err is why the sink fails at the moment, ended why it did not end well.
+	err, ended error
 	// settled: whoever comes first, the goroutine at its end or Close when it
 	// gives up, says what became of the rest. The other then says nothing.
 	settled bool
 
-	ending chan context.Context
-	done   chan struct{}
+	end  chan context.Context
+	done chan struct{}
 }
 
 func newOutlet(d Destination) (*outlet, error) {
@@ -90,8 +100,8 @@ func newOutlet(d Destination) (*outlet, error) {
 	}
 	return &outlet{
 		Destination: d, filter: f, privacy: p,
-		queue:  newQueue(max(d.QueueBytes, minQueueBytes) / blockLength),
-		ending: make(chan context.Context, 1), done: make(chan struct{}),
+		queue: newQueue(max(d.QueueBytes, minQueueBytes) / blockLength),
+		end:   make(chan context.Context, 1), done: make(chan struct{}),
 	}, nil
 }
 
@@ -108,10 +118,10 @@ func (o *outlet) run(sweep func()) {
 			sweep()
 			lost, err := o.Sink.tick(now)
 			o.lose(lost)
-			if err != nil {
+			if !errors.Is(err, errNoNews) {
 				o.changed(err)
 			}
-		case ctx := <-o.ending:
+		case ctx := <-o.end:
 			o.finish(ctx)
 			return
 		}
@@ -124,8 +134,8 @@ func (o *outlet) write(b *block) {
 	if o.writing.Swap(0) == 0 {
 		return // Close gave up on this block and has counted it
 	}
-	o.written.Add(uint64(b.records - lost))
-	o.refused.Add(uint64(lost))
+	o.written.Add(uint64(b.records))
+	o.lose(lost)
 	o.queue.recycle(b)
 	o.changed(err)
 }
@@ -155,6 +165,13 @@ func (o *outlet) failure() error {
 	return o.err
 }
 
+// ending returns why the destination did not end well; nil where it did.
+func (o *outlet) ending() error {
+	o.mutex.Lock()
+	defer o.mutex.Unlock()
+	return o.ended
+}
+
 // finish writes the rest. Appenders are sealed: nothing is added any more.
 func (o *outlet) finish(ctx context.Context) {
 	for {
@@ -168,19 +185,21 @@ func (o *outlet) finish(ctx context.Context) {
 	}
 	lost, err := o.Sink.close(ctx)
 	o.mutex.Lock()
-	settled := o.settled
-	o.settled = true
-	o.mutex.Unlock()
-	if settled {
+	defer o.mutex.Unlock()
+	if o.settled {
 		return
 	}
+	o.settled = true
 	o.lose(lost)
-	if err != nil {
-		o.changed(err)
+	switch {
+	case err != nil:
+		o.ended = err
+	case o.refused.Load() > o.before && o.err != nil:
+		o.ended = o.err
+	case o.refused.Load() > o.before:
+		o.ended = errRefused
 	}
 }
-
-func (o *outlet) end(ctx context.Context) { o.ending <- ctx }
 
 // abandon counts what a sink has not taken that does not come to an end.
 func (o *outlet) abandon() {
@@ -189,7 +208,7 @@ func (o *outlet) abandon() {
 		o.mutex.Unlock()
 		return
 	}
-	o.settled, o.err = true, errAbandoned
+	o.settled, o.err, o.ended = true, errAbandoned, errAbandoned
 	o.mutex.Unlock()
 	o.late.Add(uint64(o.writing.Swap(0)))
 	for {

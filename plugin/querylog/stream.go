@@ -18,7 +18,7 @@ func NewStream(w io.Writer) Sink { return &stream{lines: lineWriter{to: w}} }
 func (s *stream) newEncoder() encoder                { return appendJSON }
 func (s *stream) takesMessages() bool                { return false }
 func (s *stream) write(b *block) (int, error)        { return s.lines.write(b) }
-func (s *stream) tick(time.Time) (int, error)        { return 0, nil }
+func (s *stream) tick(time.Time) (int, error)        { return 0, errNoNews }
 func (s *stream) close(context.Context) (int, error) { return 0, nil }
 
 // lineWriter writes blocks of lines. Where the writer takes only a part, the
