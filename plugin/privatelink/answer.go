@@ -162,8 +162,9 @@ func (s *service) fetch(ctx context.Context, o *outcome) {
 	o.cacheState = fromUpstream
 	if shared {
 		o.cacheState = fromShared
+		s.suspectAsker(o)
 	}
-	landed, err := joined.wait(ctx)
+	landed, err := s.waitFor(ctx, o, joined)
 	if err != nil {
 		o.fail(fmt.Errorf("waiting for an answer: %w", err))
 		return
@@ -228,8 +229,8 @@ func (s *service) recallNewer(o *outcome) bool {
 // endpoint is created minutes after the first failed look-up, so what is negative
 // or public for a catalogued name is kept for a short time only.
 func (s *service) lifetimes(o *outcome) cache.Lifetimes {
-	if isNonce(o.query.name) {
-		return cache.Lifetimes{} // it is never asked again
+	if looping := (*loopError)(nil); isNonce(o.query.name) || errors.As(o.failure, &looping) {
+		return cache.Lifetimes{} // it is never asked again, or costs nothing
 	}
 	bounds := cache.Lifetimes{
 		MaxTTL: 24 * time.Hour, MaxNegativeTTL: time.Hour, MaxStale: 24 * time.Hour,

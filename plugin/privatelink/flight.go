@@ -2,6 +2,7 @@ package privatelink
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 )
@@ -54,12 +55,20 @@ func (f *flights[K, V]) run(key K, started *flight[V], ask func() (V, error)) {
 
 // wait returns what the flight brought, or the context's error when its time
 // is up first; the flight goes on.
-func (f *flight[V]) wait(ctx context.Context) (V, error) {
+func (f *flight[V]) wait(ctx context.Context) (V, error) { return f.waitUnless(ctx, nil) }
+
+// errInterrupted says that something came up while a flight was waited for.
+var errInterrupted = errors.New("interrupted")
+
+// waitUnless is wait, and returns errInterrupted as soon as interrupted is closed.
+func (f *flight[V]) waitUnless(ctx context.Context, interrupted <-chan struct{}) (V, error) {
+	var nothing V
 	select {
 	case <-f.landed:
 		return f.value, f.err
+	case <-interrupted:
+		return nothing, errInterrupted
 	case <-ctx.Done():
-		var nothing V
 		return nothing, ctx.Err()
 	}
 }

@@ -1,9 +1,12 @@
 package privatelink
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -24,6 +27,8 @@ type loops struct {
 	held   map[heldWay]time.Time
 	// holding is how many are held back, so that who asks needs no lock while none is.
 	holding atomic.Int32
+	// found is closed when another way is held back; nil while nobody wants to know.
+	found atomic.Pointer[chan struct{}]
 }
 
 // heldWay is a group that sends what is below a suffix back to us, and until when
@@ -87,6 +92,9 @@ func (l *loops) caught(name string, from netip.Addr, now time.Time) bool {
 	}
 	sent, ours, known := l.returned(name, now)
 	if ours && !known {
+		if waiting := l.found.Swap(nil); waiting != nil {
+			close(*waiting)
+		}
 		sent.report(from)
 	}
 	return ours
@@ -104,6 +112,17 @@ func (l *loops) returned(name string, now time.Time) (sent nonce, ours, known bo
 	l.held[sent.way] = now.Add(heldLife)
 	l.holding.Store(int32(len(l.held)))
 	return sent, true, known
+}
+
+// next returns a channel that is closed when another way is held back.
+func (l *loops) next() <-chan struct{} {
+	for {
+		if waiting := l.found.Load(); waiting != nil {
+			return *waiting
+		}
+		fresh := make(chan struct{})
+		l.found.CompareAndSwap(nil, &fresh)
+	}
 }
 
 // count is how many ways are held back.
@@ -159,6 +178,49 @@ func (s *service) heldBack(o *outcome, group *upstream.Group) error {
 		return nil
 	}
 	return &loopError{suffix: suffix, group: group.Name}
+}
+
+// suspectAsker lets a route be probed at once when a server that it asks asks us what
+// we are asking it: in a loop, they would wait for each other. On this machine, a
+// client has the same address as an upstream without being it.
+func (s *service) suspectAsker(o *outcome) {
+	if asker := o.query.client.Addr(); !asker.IsLoopback() && asks(o.route.group, asker) {
+		s.suspect(o)
+	}
+}
+
+// asks reports whether an address is that of a server of a group.
+func asks(group *upstream.Group, address netip.Addr) bool {
+	return slices.ContainsFunc(group.Servers, func(server *upstream.Server) bool { return server.Addr().Addr() == address })
+}
+
+// waitFor waits for a flight, save where that leads in a circle: then the error is a
+// *loopError as soon as it is known.
+func (s *service) waitFor(ctx context.Context, o *outcome, joined *flight[*outcome]) (*outcome, error) {
+	for {
+		found := s.loops.next()
+		if err := s.waitsForItself(o); err != nil {
+			return nil, err
+		}
+		landed, err := joined.waitUnless(ctx, found)
+		if !errors.Is(err, errInterrupted) {
+			return landed, err
+		}
+	}
+}
+
+// waitsForItself returns a *loopError where the only group of a question's route is
+// held back, or one of its sites, whose question this is.
+func (s *service) waitsForItself(o *outcome) error {
+	for _, group := range o.route.groups() {
+		if o.route.sites != nil && !asks(group, o.query.client.Addr()) {
+			continue
+		}
+		if err := s.heldBack(o, group); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // refuseLoop answers a question of ours that came back.

@@ -2,6 +2,7 @@ package privatelink
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"slices"
 	"strings"
@@ -118,7 +119,7 @@ func TestRouteThatLeadsBackIsHeldBack(t *testing.T) {
 	company.sendTo("")
 	run.listens()
 	waitForLoops(t, run, 0)
-	if got := addressOrRcode(ask(t, run.handler, "10.30.0.4", "web.corp.example.", dns.TypeA)); got != "10.10.0.80" {
+	if got := addressOrRcode(ask(t, run.handler, "10.30.0.4", inCorp, dns.TypeA)); got != "10.10.0.80" {
 		t.Errorf("a name of the repaired route = %s, want 10.10.0.80", got)
 	}
 }
@@ -143,6 +144,37 @@ func TestLoopThatComesUpLater(t *testing.T) {
 	}
 	waitForLoops(t, run, 1)
 	expectHeld(t, run, "db.corp.example.")
+}
+
+// Questions that wait for themselves end as soon as the loop is known.
+func TestQuestionsThatWaitForThemselves(t *testing.T) {
+	const upstream = "10.10.0.4"
+	built := buildText(t, "upstream corp "+upstream+"\nroute corp.example corp")
+	handler := handlerOf(built)
+	waiting := func() *outcome {
+		return &outcome{route: built.routes.find(inCorp, built.catalog.Match(inCorp)), query: query{name: inCorp, client: netip.MustParseAddrPort(upstream + ":5353")}}
+	}
+	pending, _ := new(flights[int, *outcome]).join(1, func() (*outcome, error) { <-t.Context().Done(); return nil, nil })
+	ended := make(chan error)
+	go func() {
+		_, err := built.waitFor(t.Context(), waiting(), pending)
+		ended <- err
+	}()
+	built.suspectAsker(waiting())
+	if suffix := <-built.suspects; suffix != "corp.example." {
+		t.Errorf("suspected = %s, want corp.example.", suffix)
+	}
+	name := newNonce("corp.example.")
+	built.loops.send(name, nonce{way: heldWay{"corp.example.", "corp"}, sent: time.Now(), report: func(netip.Addr) {}})
+	if got := ask(t, handler, upstream, name, dns.TypeTXT).Rcode; got != dns.RcodeRefused {
+		t.Errorf("our own question = %s, want REFUSED", dns.RcodeToString[got])
+	}
+	if _, isLoop := errors.AsType[*loopError](<-ended); !isLoop {
+		t.Error("who waited was not told of the loop")
+	}
+	if _, err := built.waitFor(t.Context(), waiting(), pending); err == nil {
+		t.Error("who comes later waits, want to be told of the loop at once")
+	}
 }
 
 func TestTwoServersThatForwardToEachOther(t *testing.T) {
@@ -178,7 +210,7 @@ func TestProbeOfAnHonestServer(t *testing.T) {
 	company := newForwarder(t, "")
 	run := startProbing(t, handler, "upstream corp "+company.address+"\nroute corp.example corp")
 	service := run.handler.current.Load().service
-	for index, each := range service.probes() {
+	for index, each := range service.probes("") {
 		each.run(t.Context(), service, func(*probe, netip.Addr) { t.Errorf("probe %d found a loop", index) })
 	}
 	asked := company.asked.Load()
@@ -271,7 +303,7 @@ func TestLoopsForget(t *testing.T) {
 func TestProbes(t *testing.T) {
 	s := routesOf(t, "route corp.example a missing=e outage=e\nroute =db9.database.windows.net c\nroute catalog b\nroute prod.example a d\nroute . a")
 	var got []string
-	for _, each := range s.probes() {
+	for _, each := range s.probes("") {
 		got = append(got, each.suffix+" "+each.group.Name)
 	}
 	want := []string{"corp.example. a", "db9.database.windows.net. c", "prod.example. a", "prod.example. d", ". a"}

@@ -16,15 +16,17 @@ import (
 
 const (
 	// probeInterval is how often all routes are probed for loops, suspectInterval how
-	// often one at most whose upstreams fail.
+	// often one that is suspected.
 	probeInterval   = 3 * time.Minute
-	suspectInterval = 10 * time.Second
+	suspectInterval = time.Second
 	// probePace is the time between two probes: 20 a second leave a budget alone.
 	probePace = 50 * time.Millisecond
 	// probeTime is how long a probe waits for its reply.
 	probeTime = 2 * time.Second
 	// maxProbes bounds a round. Of more routes the next round takes the next.
 	maxProbes = 512
+	// maxSuspects bounds the memory of suspicions.
+	maxSuspects = 1024
 )
 
 // probedRoute is a line of the configuration that is looked at for loops.
@@ -45,21 +47,31 @@ type probe struct {
 // probes lists what a round asks: every group of every route, the catalog's last and
 // below each of its suffixes, for conditional forwarders know one suffix each.
 // Fallback groups are not among them: no name of a route is asked there without need.
-func (s *service) probes() []probe {
+// With a suffix, only its own are listed.
+func (s *service) probes(only string) []probe {
 	var all, catalogued []probe
 	for index := range s.routes.probed {
 		each := &s.routes.probed[index]
-		for _, group := range each.way.groups() {
-			if each.suffix != "" {
-				all = append(all, probe{suffix: each.suffix, route: each, group: group})
-				continue
-			}
-			for _, suffix := range s.anchors() {
-				catalogued = append(catalogued, probe{suffix: suffix, route: each, group: group})
-			}
+		switch {
+		case each.suffix == "":
+			catalogued = each.appendTo(catalogued, s.anchors(), only)
+		case only == "" || each.suffix == only:
+			all = each.appendTo(all, []string{each.suffix}, only)
 		}
 	}
 	return append(all, catalogued...)
+}
+
+// appendTo appends the probes of a route below suffixes.
+func (r *probedRoute) appendTo(all []probe, suffixes []string, only string) []probe {
+	for _, group := range r.way.groups() {
+		for _, suffix := range suffixes {
+			if only == "" || suffix == only {
+				all = append(all, probe{suffix: suffix, route: r, group: group})
+			}
+		}
+	}
+	return all
 }
 
 // anchors are the suffixes of the catalog that have no placeholders, each once.
@@ -143,8 +155,9 @@ type rounds struct {
 	begun  time.Time
 	// next is the probe that the next round begins with, where there are too many.
 	next int
-	// suspected is when a suspicion was last looked at.
-	suspected time.Time
+	// suspected is when the suspicion of a suffix was last looked at.
+	suspected map[string]time.Time
+	asking    sync.WaitGroup
 }
 
 // watchLoops probes all routes once the server listens, after every change, and
@@ -158,7 +171,8 @@ func (r *running) watchLoops(stop <-chan struct{}) {
 	}()
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
-	probing := &rounds{running: r}
+	probing := &rounds{running: r, suspected: map[string]time.Time{}}
+	defer probing.asking.Wait()
 	for {
 		select {
 		case <-stop:
@@ -186,7 +200,7 @@ func (r *running) listens() {
 // begin probes all routes, or as many as a round may have.
 func (r *rounds) begin(ctx context.Context, now time.Time) {
 	r.probed, r.begun = r.running.handler.current.Load(), now
-	all := r.probed.service.probes()
+	all := r.probed.service.probes("")
 	if len(all) > maxProbes {
 		r.next %= len(all)
 		all = append(all[r.next:], all[:r.next]...)[:maxProbes]
@@ -197,39 +211,37 @@ func (r *rounds) begin(ctx context.Context, now time.Time) {
 
 // look probes the routes of one suffix.
 func (r *rounds) look(ctx context.Context, suffix string, now time.Time) {
-	if now.Sub(r.suspected) < suspectInterval {
+	if now.Sub(r.suspected[suffix]) < suspectInterval {
 		return
 	}
-	r.suspected = now
-	var suspects []probe
-	for _, each := range r.running.handler.current.Load().service.probes() {
-		if each.suffix == suffix {
-			suspects = append(suspects, each)
-		}
+	if len(r.suspected) >= maxSuspects {
+		clear(r.suspected)
 	}
-	r.ask(ctx, suspects)
+	r.suspected[suffix] = now
+	r.ask(ctx, r.running.handler.current.Load().service.probes(suffix))
 }
 
-// ask puts probes, one after the other but without waiting for replies, and returns
-// when all have ended.
+// ask puts probes, one after the other. It does not wait for replies.
 func (r *rounds) ask(ctx context.Context, all []probe) {
 	pace := time.NewTicker(probePace)
 	defer pace.Stop()
-	var asking sync.WaitGroup
-	current := r.running.handler.current.Load()
 	for index := range all {
-		asking.Go(func() {
-			if each := &all[index]; each.run(ctx, current.service, r.running.reportLoop) {
-				r.running.log.Infof("%s does not lead back to this server any more", each)
-			}
-		})
+		r.asking.Go(func() { r.running.put(ctx, &all[index]) })
 		select {
 		case <-ctx.Done():
+			return
 		case <-pace.C:
 		}
 	}
-	asking.Wait()
-	current.metrics.loops(r.running.shared.loops.count())
+}
+
+// put puts a probe and tells the operator when it finds that a loop has ended.
+func (r *running) put(ctx context.Context, p *probe) {
+	current := r.handler.current.Load()
+	if p.run(ctx, current.service, r.reportLoop) {
+		r.log.Infof("%s does not lead back to this server any more", p)
+	}
+	current.metrics.loops(r.shared.loops.count())
 }
 
 // reportLoop tells the operator of a loop.
