@@ -33,6 +33,7 @@ func TestProve(t *testing.T) {
 		{"leak with fallbacks", func(p *proof) { proveNoLeak(p, true) }, false, true},
 		{"partner", provePartner, false, true},
 		{"sites", proveSites, false, true},
+		{"loop", proveLoop, false, true},
 	} {
 		prove := func() {
 			t.Run(each.name, func(t *testing.T) {
