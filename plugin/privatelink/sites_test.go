@@ -17,10 +17,10 @@ import (
 type fakeSite struct {
 	address string
 	// zone maps names of databases to their private addresses; unlinked, there is none.
-	mutex  sync.Mutex
-	zone   map[string]string
-	linked bool
-	asked  atomic.Int32
+	mutex    sync.Mutex
+	zone     map[string]string
+	unlinked atomic.Bool
+	asked    atomic.Int32
 	// delay is how long its replies take, in nanoseconds; below 0 there are none.
 	delay atomic.Int64
 }
@@ -31,7 +31,7 @@ const never = time.Duration(-1)
 // "db1=10.0.2.4".
 func newSite(t *testing.T, delay time.Duration, databases ...string) *fakeSite {
 	t.Helper()
-	s := &fakeSite{zone: map[string]string{}, linked: true}
+	s := &fakeSite{zone: map[string]string{}}
 	for _, database := range databases {
 		name, address, _ := strings.Cut(database, "=")
 		s.zone[name] = address
@@ -52,7 +52,7 @@ func newSite(t *testing.T, delay time.Duration, databases ...string) *fakeSite {
 func unlinkedSite(t *testing.T, delay time.Duration) *fakeSite {
 	t.Helper()
 	s := newSite(t, delay)
-	s.linked = false
+	s.unlinked.Store(true)
 	return s
 }
 
@@ -86,7 +86,7 @@ func (s *fakeSite) answer(request *dns.Msg) *dns.Msg {
 	if catalogued && !strings.HasPrefix(name, "web") {
 		end = name + ".privatelink.database.windows.net."
 		records(question.Name + " 60 IN CNAME " + end)(reply)
-		if !private && s.linked {
+		if !private && !s.unlinked.Load() {
 			reply.Rcode = dns.RcodeNameError
 		}
 	}
@@ -332,7 +332,7 @@ func TestFallbacksOfSites(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			other, a, b := newPublic(t), newSite(t, tc.a), newSite(t, tc.b)
-			b.linked = !tc.unlinked
+			b.unlinked.Store(tc.unlinked)
 			handler := withSites(t, a.address, b.address, "upstream public "+other.address+"\nroute . a b missing=public outage=public")
 			if got := addressOrRcode(ask(t, handler, "10.30.0.4", tc.question, dns.TypeA)); got != tc.want {
 				t.Errorf("%s = %s, want %s", tc.question, got, tc.want)
