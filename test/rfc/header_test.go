@@ -52,6 +52,14 @@ var headerChecks = []check{
 		run: served(flagged(flagAD), asks(nil, addressed, flagClear(flagAD)))},
 	{name: "AD is not set for a client without EDNS and AD", rfc: "6840 5.8", level: must, both: true,
 		run: served(flagged(flagAD), asks((*query).plain, addressed, flagClear(flagAD)))},
+	{name: "AD or DO is sent upstream for a client with AD", rfc: "6840 5.7", level: should, run: func(s *session) error {
+		if err := asks(withFlags(flagRD|flagAD), addressed)(s); err != nil {
+			return err
+		}
+		sent := s.received(s.name("www"))[0]
+		opt := sent.opt()
+		return expect(sent.has(flagAD) || opt != nil && opt.ttl&flagDO != 0, "sent upstream: %s", describe(sent.raw))
+	}},
 	{name: "RD is set in what is asked upstream", rfc: "1034 5.3.1", level: must, run: upstreamFlags(nil, flagRD, flagQR|flagAA|flagTC|flagRA|flagZ)},
 	{name: "what is asked upstream has the opcode, class and counts of a question", rfc: "1035 4.1", level: must, run: upstreamQuestion},
 	{name: "the answers of a reply are all of the question's class", rfc: "1035 3.2", level: must, both: true, run: asks(nil, func(_ *query, m *message) error {

@@ -86,12 +86,30 @@ var optionChecks = slices.Concat(cookieLengths(), []check{
 		}
 		return nil
 	}},
-	{name: "questions sent upstream have a cookie of the server's own", rfc: "7873 5.1, 5452 9.1", level: should, run: func(s *session) error {
-		if err := asks(nil, addressed)(s); err != nil {
+	{name: "an upstream that knows cookies is sent one", rfc: "7873 5.1", level: should, servers: 1, run: upstreamCookies(func(questions []*asked) error {
+		data, found := questions[len(questions)-1].option(codeCookie)
+		return expect(found && len(data) >= 8, "got the cookie %x", data)
+	})},
+	{name: "an upstream's cookie is given back", rfc: "7873 5.1, 5.3", level: should, servers: 1, run: upstreamCookies(func(questions []*asked) error {
+		data, _ := questions[len(questions)-1].option(codeCookie)
+		return expect(bytes.HasSuffix(data, serverCookie), "got the cookie %x, want it to end in %x", data, serverCookie)
+	})},
+	{name: "a reply with another client's cookie is not believed", rfc: "7873 5.3", level: should, servers: 1, run: func(s *session) error {
+		if err := upstreamCookies(func([]*asked) error { return nil })(s); err != nil {
 			return err
 		}
-		data, found := s.received("")[0].option(codeCookie)
-		return expect(found && len(data) == 8, "got the cookie %x", data)
+		s.serve(func(a *asked) {
+			data, found := a.option(codeCookie)
+			if !found || a.tcp {
+				ordinary(a)
+				return
+			}
+			forgery := append(bytes.Repeat([]byte{66}, 8), serverCookie...)
+			a.reply(reply{answer: []rr{{self, dns.TypeA, 300, stranger}}, edns: &edns{size: 1232, options: optionOf(codeCookie, forgery...)}})
+			pause(mergeTime)
+			withServerCookie(a, data)
+		})
+		return asks(nil, addressed)(s)
 	}},
 	{name: "the upstream's cookie is not handed on", rfc: "7873 5.3", level: must, both: true, run: served(func(a *asked) {
 		// Whoever has sent a cookie has it back; others have one that they never sent.
@@ -179,6 +197,32 @@ func (s *session) cookie(mine []byte) ([]byte, error) {
 	}
 	data, _ := m.option(codeCookie)
 	return data, judged(q, m, addressed, withCookie)
+}
+
+var serverCookie = []byte("upstream")
+
+// withServerCookie is an address in a reply of a server that knows cookies.
+func withServerCookie(a *asked, cookie []byte) {
+	a.reply(reply{answer: []rr{address(self, 300, "192.0.2.1")}, edns: &edns{size: 1232, options: optionOf(codeCookie, append(slices.Clone(cookie[:8]), serverCookie...)...)}})
+}
+
+// upstreamCookies asks some questions of an upstream that knows cookies and
+// judges what it was sent.
+func upstreamCookies(judge func([]*asked) error) func(*session) error {
+	return func(s *session) error {
+		s.serve(func(a *asked) {
+			data, found := a.option(codeCookie)
+			if !found || len(data) < 8 {
+				ordinary(a)
+				return
+			}
+			withServerCookie(a, data)
+		})
+		if err := s.series(5); err != nil {
+			return err
+		}
+		return judge(s.received(""))
+	}
 }
 
 // withCookie demands the client's own cookie and a server's.

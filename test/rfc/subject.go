@@ -142,6 +142,7 @@ func unboundConf(c configuration) string {
     serve-expired-reply-ttl: 30
     ede-serve-expired: yes
     edns-tcp-keepalive: yes
+    incoming-num-tcp: 200
 remote-control:
     control-enable: no
 `, c.port, c.directory)

