@@ -44,6 +44,14 @@ var ednsChecks = slices.Concat(replyOPT(), []check{
 		}
 		return judged(q, m, rcode(dns.RcodeNotImplemented), withOPT)
 	}},
+	{name: "an unknown opcode with EDNS over TCP is NOTIMP with EDNS", rfc: "8906 8.2.7, 6891 7", level: must, run: func(s *session) error {
+		q := s.query("www", dns.TypeSOA).overTCP().with(func(q *query) { q.flags = 15 << 11 })
+		m, err := s.send(q)
+		if err != nil {
+			return err
+		}
+		return judged(q, m, rcode(dns.RcodeNotImplemented), withOPT)
+	}},
 	{name: "two OPT records are FORMERR", rfc: "6891 6.1.1", level: must, both: true, run: twoOPT(false)},
 	{name: "two OPT records over TCP are FORMERR", rfc: "6891 6.1.1", level: must, both: true, run: twoOPT(true)},
 	{name: "two OPT records are FORMERR with an OPT record", rfc: "6891 7", level: should, run: asks(func(q *query) *query { return doubled(q) }, rcode(dns.RcodeFormatError), withOPT)},
@@ -54,6 +62,7 @@ var ednsChecks = slices.Concat(replyOPT(), []check{
 	{name: "an OPT record in the answer section is FORMERR", rfc: "6891 6.1.1", level: should, run: asks(func(q *query) *query { return q.with(func(q *query) { q.counts = []uint16{1, 1, 0, 0} }) }, rcode(dns.RcodeFormatError))},
 	{name: "an OPT record in the authority section is FORMERR", rfc: "6891 6.1.1", level: should, run: asks(func(q *query) *query { return q.with(func(q *query) { q.counts = []uint16{1, 0, 1, 0} }) }, rcode(dns.RcodeFormatError))},
 	{name: "an option that is longer than the OPT record is FORMERR", rfc: "6891 6.1.2", level: should, both: true, run: asks(rawOptions(0xfd, 0xe9, 0, 9, 1, 2), rcode(dns.RcodeFormatError))},
+	{name: "an option that is longer than the OPT record is FORMERR over TCP", rfc: "6891 6.1.2", level: should, both: true, run: asks(func(q *query) *query { return rawOptions(0xfd, 0xe9, 0, 9, 1, 2)(q).overTCP() }, rcode(dns.RcodeFormatError))},
 	{name: "an option of three bytes is FORMERR", rfc: "6891 6.1.2", level: should, both: true, run: asks(rawOptions(0xfd, 0xe9, 0), rcode(dns.RcodeFormatError))},
 	{name: "an OPT record before another record is found", rfc: "6891 6.1.1", level: should, both: true, run: asks(func(q *query) *query {
 		return q.with(func(q *query) {
@@ -138,21 +147,26 @@ func replyOPT() []check {
 	return append(list,
 		check{name: "a refusal to EDNS has an OPT record", rfc: "6891 7", level: must, run: asksFor(dns.TypeAXFR, (*query).overTCP, withOPT)},
 		check{name: "class CHAOS with EDNS gets an OPT record", rfc: "6891 7", level: should, run: asksFor(dns.TypeTXT, func(q *query) *query { return q.with(func(q *query) { q.qclass = dns.ClassCHAOS }) }, withOPT)},
-		check{name: "FORMERR to two questions with EDNS has an OPT record", rfc: "6891 7", level: should, run: func(s *session) error {
-			packet := appendHeader(nil, randomID(), flagRD, 2, 0, 0, 1)
-			for range 2 {
-				packet = appendQuestion(packet, s.name("www"), dns.TypeA, dns.ClassINET)
-			}
-			reply, err := s.exchange(false, (&edns{size: 1232}).appendTo(packet))
-			if err != nil {
-				return err
-			}
-			m, err := read(reply)
-			if err != nil {
-				return err
-			}
-			return judged(nil, m, rcode(dns.RcodeFormatError), withOPT)
-		}})
+		check{name: "FORMERR to two questions with EDNS has an OPT record", rfc: "6891 7", level: should, run: twoQuestionsEDNS(false)},
+		check{name: "FORMERR to two questions with EDNS over TCP has an OPT record", rfc: "6891 7", level: should, run: twoQuestionsEDNS(true)})
+}
+
+func twoQuestionsEDNS(overTCP bool) func(*session) error {
+	return func(s *session) error {
+		packet := appendHeader(nil, randomID(), flagRD, 2, 0, 0, 1)
+		for range 2 {
+			packet = appendQuestion(packet, s.name("www"), dns.TypeA, dns.ClassINET)
+		}
+		reply, err := s.exchange(overTCP, (&edns{size: 1232}).appendTo(packet))
+		if err != nil {
+			return err
+		}
+		m, err := read(reply)
+		if err != nil {
+			return err
+		}
+		return judged(nil, m, rcode(dns.RcodeFormatError), withOPT)
+	}
 }
 
 func version(number byte) func(*query) *query {

@@ -18,7 +18,6 @@ var malformedChecks = slices.Concat(
 	malformed("a question without its class", func(s *session) []byte { return append([]byte(s.name("www")), 0, 1) }),
 	malformed("a name that points to itself", func(*session) []byte { return []byte("\xc0\x0c\x00\x01\x00\x01") }),
 	malformed("a name that points forward", func(*session) []byte { return []byte("\xc0\x12\x00\x01\x00\x01\x03www\x00") }),
-	malformed("a name that points into the header", func(*session) []byte { return []byte("\x03www\xc0\x02\x00\x01\x00\x01") })[1:],
 	malformed("two pointers that make a loop", func(*session) []byte { return []byte("\x01a\xc0\x0c\x00\x01\x00\x01") }),
 	malformed("a pointer behind the end", func(*session) []byte { return []byte("\xff\xff\x00\x01\x00\x01") }),
 	malformed("a label of the kind 0x40", func(s *session) []byte { return question40(s, 0x40) }),
@@ -30,7 +29,11 @@ var malformedChecks = slices.Concat(
 		return appendQuestion(nil, s.longName(400), dns.TypeA, dns.ClassINET)
 	}),
 	[]check{
-		{name: "an OPT record that is cut off is FORMERR", rfc: "6891 6.1.2", level: must, run: func(s *session) error {
+		{name: "a name that points into the header is FORMERR", rfc: "1035 4.1.4", level: should, run: func(s *session) error {
+			packet := append(appendHeader(nil, randomID(), flagRD, 1), "\x03www\xc0\x02\x00\x01\x00\x01"...)
+			return s.refused(false, packet, dns.RcodeFormatError)
+		}},
+		{name: "an OPT record that is cut off is not answered", rfc: "6891 6.1.2", level: must, run: func(s *session) error {
 			packet := s.query("www", dns.TypeA).packet()
 			return s.notAnswered(packet[:len(packet)-4])
 		}},
@@ -92,21 +95,22 @@ var malformedChecks = slices.Concat(
 	},
 )
 
-// malformed makes two checks of bytes behind the header of a query with one
+// malformed makes checks of bytes behind the header of a query with one
 // question.
 func malformed(title string, rest func(*session) []byte) []check {
-	run := func(wanted ...int) func(*session) error {
+	run := func(try func(s *session, packet []byte) error) func(*session) error {
 		return func(s *session) error {
-			packet := append(appendHeader(nil, randomID(), flagRD, 1), rest(s)...)
-			if len(wanted) > 0 {
-				return s.refused(false, packet, wanted...)
-			}
-			return s.notAnswered(packet)
+			return try(s, append(appendHeader(nil, randomID(), flagRD, 1), rest(s)...))
 		}
 	}
+	formErr := func(overTCP bool) func(*session, []byte) error {
+		return func(s *session, packet []byte) error { return s.refused(overTCP, packet, dns.RcodeFormatError) }
+	}
 	return []check{
-		{name: title + " is not answered", rfc: "1035 4.1", level: must, run: run()},
-		{name: title + " is FORMERR", rfc: "1035 4.1.1", level: should, run: run(dns.RcodeFormatError)},
+		{name: title + " is not answered", rfc: "1035 4.1", level: must, run: run((*session).notAnswered)},
+		{name: title + " is not answered over TCP", rfc: "1035 4.1", level: must, run: run((*session).notAnsweredOverTCP)},
+		{name: title + " is FORMERR", rfc: "1035 4.1.1", level: should, run: run(formErr(false))},
+		{name: title + " is FORMERR over TCP", rfc: "1035 4.1.1", level: should, run: run(formErr(true))},
 	}
 }
 
@@ -126,6 +130,23 @@ func (s *session) notAnswered(packet []byte) error {
 	defer socket.close()
 	socket.write(packet)
 	if reply, err := socket.next(quietTime); err == nil {
+		if err := errorReply(packet, reply, dns.RcodeFormatError, dns.RcodeServerFailure, dns.RcodeNotImplemented, dns.RcodeRefused); err != nil {
+			return err
+		}
+	}
+	return s.alive()
+}
+
+// notAnsweredOverTCP is notAnswered over TCP, where a server may also end the
+// connection.
+func (s *session) notAnsweredOverTCP(packet []byte) error {
+	stream, err := s.dial()
+	if err != nil {
+		return err
+	}
+	defer stream.close()
+	stream.write(framed(packet))
+	if reply, err := stream.next(quietTime); err == nil {
 		if err := errorReply(packet, reply, dns.RcodeFormatError, dns.RcodeServerFailure, dns.RcodeNotImplemented, dns.RcodeRefused); err != nil {
 			return err
 		}

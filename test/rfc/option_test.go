@@ -185,6 +185,8 @@ func cookieLengths() []check {
 		list = append(list, check{name: fmt.Sprintf("a cookie of %d bytes is FORMERR", length), rfc: "7873 5.2.2", level: should, both: true,
 			run: asks(func(q *query) *query { return q.option(codeCookie, bytes.Repeat([]byte{9}, length)...) }, rcode(dns.RcodeFormatError))})
 	}
+	list = append(list, check{name: "a cookie of 9 bytes is FORMERR over TCP", rfc: "7873 5.2.2", level: should, both: true,
+		run: asks(func(q *query) *query { return q.option(codeCookie, bytes.Repeat([]byte{9}, 9)...).overTCP() }, rcode(dns.RcodeFormatError))})
 	return list
 }
 

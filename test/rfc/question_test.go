@@ -20,6 +20,9 @@ var questionChecks = slices.Concat(
 		{name: "no question is FORMERR", rfc: "9619 4", level: should, run: crafted(0, []uint16{0, 0, 0, 0}, nil, dns.RcodeFormatError)},
 		{name: "two questions are FORMERR", rfc: "9619 4", level: must, run: twoQuestions(false)},
 		{name: "two questions over TCP are FORMERR", rfc: "9619 4", level: must, run: twoQuestions(true)},
+		{name: "no question over TCP is FORMERR or an empty reply", rfc: "9619 4", level: must, run: func(s *session) error {
+			return s.refused(true, appendHeader(nil, randomID(), 0), dns.RcodeFormatError, dns.RcodeSuccess, dns.RcodeNotImplemented, dns.RcodeRefused)
+		}},
 		{name: "two questions are not asked upstream", rfc: "9619 4", level: must, run: func(s *session) error {
 			if err := twoQuestions(false)(s); err != nil {
 				return err
