@@ -29,6 +29,9 @@ var classNames = []string{Other: "other", Stub: "stub", Resolver: "resolver", De
 // String returns the class as the configuration and the query log write it.
 func (c Class) String() string { return classNames[c] }
 
+// IsResolver reports whether clients of the class are declared downstream resolvers.
+func (c Class) IsResolver() bool { return c == Resolver }
+
 // Clients tells the class of a client from its address. The longest network
 // that holds the address decides. The zero value declares nobody: everybody is
 // Other. It is safe for concurrent use once built.

@@ -114,7 +114,8 @@ func (s *service) tooEarly(way *route, failure cache.Entry, now time.Time) bool 
 	if !failure.Exists() || !now.Before(failure.HeldUntil()) {
 		return false
 	}
-	return !returnedSince(way.group, failure.Stored())
+	// The question that failed had left by then, up to replyTime before.
+	return !returnedSince(way.group, failure.Stored().Add(-replyTime))
 }
 
 // failing reports whether every server of a group is down or about to be found so.

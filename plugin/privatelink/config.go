@@ -38,7 +38,7 @@ type config struct {
 	// cacheEntries is how many answers are kept.
 	cacheEntries int
 	state        located[string]
-	querylog     located[string]
+	querylogs    []querylogConfig
 	// fastPathOff leaves every query to CoreDNS's own server.
 	fastPathOff bool
 	// where is the place of the stanza, written the properties that it has.

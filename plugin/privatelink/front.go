@@ -25,6 +25,7 @@ import (
 // loops. It outlives a configuration, so that a reload loses no datagram.
 type front struct {
 	group   *batch.Group
+	address netip.AddrPort
 	serving atomic.Pointer[serving]
 }
 
@@ -42,7 +43,7 @@ func openFront(address netip.AddrPort, way *serving) (*front, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &front{group: group}
+	f := &front{group: group, address: group.Addr()}
 	f.serving.Store(way)
 	group.Serve(func(int) batch.Worker { return &readLoop{front: f} })
 	return f, nil
@@ -180,6 +181,14 @@ func (f *front) pass(serving *serving, datagram []byte, peer batch.Peer) {
 	}()
 }
 
+// localOf is the address that a peer's datagram came to.
+func (f *front) localOf(peer batch.Peer) netip.AddrPort {
+	if peer.Local.IsValid() {
+		return netip.AddrPortFrom(peer.Local, f.address.Port())
+	}
+	return f.address
+}
+
 // reply sends a late reply. What the kernel does not take the group counts.
 func (f *front) reply(peer batch.Peer, datagram []byte) { _ = f.group.Reply(peer, datagram) }
 
@@ -198,7 +207,7 @@ type datagramWriter struct {
 }
 
 func (w *datagramWriter) LocalAddr() net.Addr {
-	return net.UDPAddrFromAddrPort(netip.AddrPortFrom(w.peer.Local, w.front.group.Addr().Port()))
+	return net.UDPAddrFromAddrPort(w.front.localOf(w.peer))
 }
 func (w *datagramWriter) RemoteAddr() net.Addr { return net.UDPAddrFromAddrPort(w.peer.Remote) }
 

@@ -184,7 +184,7 @@ func TestQueryLogIsComplete(t *testing.T) {
 	}
 	for index, wants := range [][]string{
 		{`"verdict":"private"`, `"answers":["10.0.2.4"]`, `"chain":["db1.privatelink.database.windows.net."]`, `"namespace":"database.windows.net"`, `"route":"."`},
-		{`"rcode":"REFUSED"`, `"direct":true`, `"policy_rule":"direct-lookup"`, `"policy_action":"refuse"`, `"client_class":"stub"`, `"code":15`},
+		{`"rcode":"REFUSED"`, `"direct":true`, `"policy_rule":"direct-lookup"`, `"policy_action":"refuse"`, `"client_class":"stub"`, `"ede_code":15`},
 	} {
 		for _, want := range wants {
 			if !strings.Contains(lines[index], want) {

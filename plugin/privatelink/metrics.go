@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/privatelink-dns/privatelink-dns/plugin/policy"
+	"github.com/privatelink-dns/privatelink-dns/plugin/querylog"
 	"github.com/privatelink-dns/privatelink-dns/plugin/upstream"
 	"github.com/privatelink-dns/privatelink-dns/plugin/verdict"
 )
@@ -29,7 +30,7 @@ type collectors struct {
 	fallbacks    *prometheus.CounterVec
 	cached       *prometheus.CounterVec
 	uncatalogued prometheus.Counter
-	logLost      prometheus.Counter
+	logs         *logCollector
 	lastReload   prometheus.Gauge
 	looping      prometheus.Gauge
 }
@@ -57,10 +58,7 @@ func newCollectors(registerer prometheus.Registerer) *collectors {
 			Namespace: plugin.Namespace, Subsystem: pluginName, Name: "uncatalogued_privatelink_total",
 			Help: "Answers whose chain has a privatelink name that the catalog does not know.",
 		}),
-		logLost: prometheus.NewCounter(prometheus.CounterOpts{
-			Namespace: plugin.Namespace, Subsystem: pluginName, Name: "querylog_lost_total",
-			Help: "Query log records lost because the sink was too slow or failed.",
-		}),
+		logs: newLogCollector(),
 		lastReload: prometheus.NewGauge(prometheus.GaugeOpts{
 			Namespace: plugin.Namespace, Subsystem: pluginName, Name: "config_last_reload_successful",
 			Help: "Whether the last configuration that was read is in force: 1, or 0 when it had a mistake.",
@@ -70,7 +68,7 @@ func newCollectors(registerer prometheus.Registerer) *collectors {
 			Help: "Routes, by suffix and upstream group, that lead back to this server and are held back.",
 		}),
 	}
-	registerer.MustRegister(c.queries, c.decisions, c.routed, c.failures, c.fallbacks, c.cached, c.roundTrips, c.uncatalogued, c.logLost, c.lastReload, c.looping)
+	registerer.MustRegister(c.queries, c.decisions, c.routed, c.failures, c.fallbacks, c.cached, c.roundTrips, c.uncatalogued, c.logs, c.lastReload, c.looping)
 	return c
 }
 
@@ -213,6 +211,8 @@ func (m *metrics) reloaded(successful bool) {
 	m.collectors.lastReload.Set(value)
 }
 
-func (m *metrics) logRecordsLost(records int) { m.collectors.logLost.Add(float64(records)) }
+func (m *metrics) watchLog(log *querylog.Log) { m.collectors.logs.watch(log) }
+
+func (m *metrics) forgetLog(log *querylog.Log) { m.collectors.logs.forget(log) }
 
 func (m *metrics) loops(number int) { m.collectors.looping.Set(float64(number)) }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/privatelink-dns/privatelink-dns/plugin/cache"
 	"github.com/privatelink-dns/privatelink-dns/plugin/override"
+	"github.com/privatelink-dns/privatelink-dns/plugin/querylog"
 	"github.com/privatelink-dns/privatelink-dns/plugin/wire"
 )
 
@@ -47,6 +48,13 @@ func askOverrides(t *testing.T, handler *Handler, request *dns.Msg, later time.D
 	}
 	handler.current.Load().metrics.count(o)
 	return o, reply
+}
+
+// recordOf is what the query log gets.
+func recordOf(o *outcome) querylog.Record {
+	var record querylog.Record
+	o.fill(&record, nil, o.query.arrived)
+	return record
 }
 
 func question(name string, qtype uint16) *dns.Msg {
@@ -109,7 +117,7 @@ func TestOverridesAnswer(t *testing.T) {
 			if code != tc.wantEDE || code == 4 && !strings.HasPrefix(text, "override by kim: INC42, until ") {
 				t.Errorf("EDE %d %q, want %d", code, text, tc.wantEDE)
 			}
-			if rule := o.record(start).PolicyRule; rule != "override" && code != 17 {
+			if rule := recordOf(o).PolicyRule; rule != "override" && code != 17 {
 				t.Errorf("rule %s, want override", rule)
 			}
 			for _, record := range append(reply.Answer, reply.Ns...) {
@@ -175,8 +183,8 @@ func TestRedirectHasAnswersOfItsOwn(t *testing.T) {
 	addOverride(t, handler, sqlName, "resolve", "public")
 	for index, want := range []cacheState{fromUpstream, fromCache} {
 		o, reply := askOverrides(t, handler, question(sqlName, dns.TypeA), time.Second)
-		if o.cacheState != want || lastAddress(reply) != "203.0.113.10" || o.record(start).Group != "public" {
-			t.Errorf("question %d = %s of %s, %s; want the public address, %s", index, lastAddress(reply), o.record(start).Group, o.cacheState, want)
+		if o.cacheState != want || lastAddress(reply) != "203.0.113.10" || recordOf(o).Group != "public" {
+			t.Errorf("question %d = %s of %s, %s; want the public address, %s", index, lastAddress(reply), recordOf(o).Group, o.cacheState, want)
 		}
 	}
 	if other.wasAsked(direct) {
@@ -229,8 +237,8 @@ func TestAliasTellsAgedTTLs(t *testing.T) {
 func TestOverrideToAGroupThatIsGone(t *testing.T) {
 	handler := newHandler(t, answers(t, sql), "", longAgo)
 	addOverride(t, handler, sqlName, "resolve", "public")
-	if o, reply := askOverrides(t, handler, question(sqlName, dns.TypeA), 0); reply != nil || o.record(start).PolicyRule != "none" {
-		t.Errorf("%s = %s by %s, want the usual way", sqlName, told(reply), o.record(start).PolicyRule)
+	if o, reply := askOverrides(t, handler, question(sqlName, dns.TypeA), 0); reply != nil || recordOf(o).PolicyRule != "none" {
+		t.Errorf("%s = %s by %s, want the usual way", sqlName, told(reply), recordOf(o).PolicyRule)
 	}
 }
 

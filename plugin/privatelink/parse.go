@@ -340,13 +340,6 @@ func parseState(parsed *config, where string, arguments []string) error {
 	return parseOnce(&parsed.state, "state", where, arguments)
 }
 
-func parseQuerylog(parsed *config, where string, arguments []string) error {
-	if target := arguments[0]; target != "stdout" && !strings.ContainsAny(target, "./") {
-		return fmt.Errorf("%s: found querylog %s, expected stdout or a file such as query.log; without the line there is no log", where, target)
-	}
-	return parseOnce(&parsed.querylog, "querylog", where, arguments)
-}
-
 // parseOnce reads a property with one argument that may stand once.
 func parseOnce(target *located[string], property, where string, arguments []string) error {
 	switch {

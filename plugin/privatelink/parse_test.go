@@ -56,8 +56,11 @@ func TestParseReportsMistakes(t *testing.T) {
 		{"a resolver that would be refused", valid + "direct resolver refuse", []string{"Corefile:4: found direct resolver refuse, expected allow or audit"}},
 		{"direct for an unknown class", valid + "direct vnet refuse", []string{`Corefile:4: found client class "vnet", expected one of stub, resolver, other`}},
 		{"private range", valid + "private 300.0.0.0/8", []string{`Corefile:4: found "300.0.0.0/8", expected a network`}},
-		{"a query log that is no file", valid + "querylog off", []string{"Corefile:4: found querylog off, expected stdout or a file"}},
-		{"two query logs", valid + "querylog stdout\nquerylog ./a.log", []string{"Corefile:5: found a second querylog"}},
+		{"a query log that is no file", valid + "querylog off", []string{"Corefile:4: found querylog off, expected stdout, a file"}},
+		{"the same query log twice", valid + "querylog ./a.log\nquerylog ./a.log", []string{"Corefile:5: found a second querylog ./a.log"}},
+		{"an option of another query log", valid + "querylog stdout size=10MiB sample=0 client=hashed names=", []string{
+			"Corefile:4: found \"size=10MiB\", expected one of client, names, sample, slower, verdicts",
+			"Corefile:4: found \"sample=0\", expected a whole number", "Corefile:4: found \"client=hashed\", expected shown", "Corefile:4: found \"names=\", expected one of"}},
 		{"rules that cannot be read", valid + "rules nowhere.yaml", []string{"reading rules", "nowhere.yaml"}},
 		{"every mistake at once", "upstream azure x\nroute a.example b\ndirect stub drop", []string{"Corefile:2", "Corefile:3", "Corefile:4"}},
 	}

@@ -27,7 +27,7 @@ var azureDNS = netip.AddrFrom4([4]byte{168, 63, 129, 16})
 // its start-up has run.
 type Handler struct {
 	current atomic.Pointer[configuration]
-	log     *querylog.Writer
+	log     *querylog.Log
 	// waiting are the queries that a front has handed over.
 	waiting waiting
 }
@@ -56,22 +56,24 @@ func (h *Handler) ServeDNS(ctx context.Context, w dns.ResponseWriter, request *d
 	c.service.remember(o, now)
 	// CoreDNS's writer wants a message, for the plugins that look at it; our own
 	// loops send the bytes.
-	reply := new(dns.Msg)
-	if err := reply.Unpack(c.service.appendReply(nil, o, now)); err != nil {
+	composed, reply := c.service.appendReply(nil, o, now), new(dns.Msg)
+	if err := reply.Unpack(composed); err != nil {
 		return dns.RcodeServerFailure, fmt.Errorf("composing the reply: %w", err)
 	}
 	reply.Compress = true
 	err := w.WriteMsg(reply)
 	if q.client.Addr() != azureDNS {
 		c.metrics.count(o)
-		h.record(o, time.Now())
+		h.record(o, composed, time.Now())
 	}
 	return dns.RcodeSuccess, err
 }
 
 // record logs a query that has been answered.
-func (h *Handler) record(o *outcome, now time.Time) {
+func (h *Handler) record(o *outcome, reply []byte, now time.Time) {
 	if h.log != nil {
-		h.log.Log(o.record(now))
+		var record querylog.Record
+		o.fill(&record, reply, now)
+		h.log.Log(&record)
 	}
 }

@@ -1,6 +1,7 @@
 package privatelink
 
 import (
+	"bytes"
 	"errors"
 	"net"
 	"net/netip"
@@ -25,10 +26,17 @@ type query struct {
 	name          string
 	qtype, qclass uint16
 	opcode        int
+	// wantsAD: the client wants to know of AD (RFC 6840, section 5.7).
+	wantsAD bool
 	// malformed: more than one OPT record (RFC 6891, section 6.1.1).
 	malformed bool
 
-	client    netip.AddrPort
+	client netip.AddrPort
+	// server is the address that was asked, if it is known; packet the question as it
+	// came, nil where it is not at hand, and size its length.
+	server    netip.AddrPort
+	packet    []byte
+	size      int
 	transport string
 	arrived   time.Time
 }
@@ -42,12 +50,15 @@ func readQuery(w dns.ResponseWriter, request *dns.Msg, view string, now time.Tim
 	return query{
 		asked:     asked,
 		key:       cache.KeyOf(asked, view),
+		wantsAD:   asked.AD,
 		malformed: err != nil && !errors.Is(err, wire.ErrUnusual) && !errors.Is(err, wire.ErrOpcode),
 		name:      dns.CanonicalName(question.Name),
 		qtype:     question.Qtype,
 		qclass:    question.Qclass,
 		opcode:    request.Opcode,
 		client:    addrPort(w.RemoteAddr()),
+		server:    addrPort(w.LocalAddr()),
+		size:      request.Len(),
 		transport: w.RemoteAddr().Network(),
 		arrived:   now,
 	}
@@ -79,7 +90,7 @@ func (q query) of(name string) query {
 // the wire, is not part of it.
 func (q *query) detached() query {
 	copied := *q
-	copied.name, copied.asked = strings.Clone(q.name), nil
+	copied.name, copied.asked, copied.packet = strings.Clone(q.name), nil, bytes.Clone(q.packet)
 	return copied
 }
 
@@ -95,5 +106,5 @@ func (q *query) supported() bool {
 
 // question is what is asked upstream.
 func (q *query) question() upstream.Question {
-	return upstream.Question{Name: q.name, Type: q.qtype, Class: q.qclass, DO: q.key.DO, CD: q.key.CD}
+	return upstream.Question{Name: q.name, Type: q.qtype, Class: q.qclass, DO: q.key.DO, CD: q.key.CD, AD: q.wantsAD}
 }

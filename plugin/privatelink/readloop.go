@@ -11,6 +11,7 @@ import (
 
 	"github.com/privatelink-dns/privatelink-dns/plugin/batch"
 	"github.com/privatelink-dns/privatelink-dns/plugin/cache"
+	"github.com/privatelink-dns/privatelink-dns/plugin/querylog"
 	"github.com/privatelink-dns/privatelink-dns/plugin/wire"
 )
 
@@ -22,6 +23,10 @@ type readLoop struct {
 	outcome outcome
 	asked   wire.Query
 	name    []byte
+	record  querylog.Record
+	// appender is this loop's way into log, that of the handler served last.
+	appender *querylog.Appender
+	log      *querylog.Log
 }
 
 // Answer implements batch.Worker.
@@ -40,7 +45,7 @@ func (l *readLoop) Answer(datagram []byte, peer batch.Peer, buffer []byte) []byt
 		l.front.pass(serving, datagram, peer)
 		return buffer
 	}
-	return l.answer(serving, l.read(peer, errors.Is(err, wire.ErrOptions)), len(datagram), peer, buffer)
+	return l.answer(serving, l.read(datagram, peer, errors.Is(err, wire.ErrOptions)), peer, buffer)
 }
 
 // brokenQueries are answered with an rcode and nothing else.
@@ -66,54 +71,78 @@ func (s *serving) appendBroken(buffer []byte, asked *wire.Query, rcode int, data
 var passedOpcodes = [16]bool{dns.OpcodeNotify: true, dns.OpcodeUpdate: true}
 
 // read makes a query of what has just been read. It lasts until the next datagram.
-func (l *readLoop) read(peer batch.Peer, malformed bool) query {
+func (l *readLoop) read(datagram []byte, peer batch.Peer, malformed bool) query {
 	l.name = l.asked.Question.AppendPresentation(l.name[:0])
 	return query{
 		asked: &l.asked, key: cache.KeyOf(&l.asked, ""),
 		name:  unsafe.String(unsafe.SliceData(l.name), len(l.name)),
 		qtype: l.asked.Question.Type, qclass: l.asked.Question.Class, malformed: malformed,
-		client: peer.Remote, transport: "udp", arrived: time.Now(),
+		client: peer.Remote, server: l.front.localOf(peer), transport: "udp", arrived: time.Now(),
+		packet: datagram, size: len(datagram), wantsAD: l.asked.AD,
 	}
 }
 
 // answer puts a query through the line.
-func (l *readLoop) answer(serving *serving, q query, size int, peer batch.Peer, buffer []byte) []byte {
+func (l *readLoop) answer(serving *serving, q query, peer batch.Peer, buffer []byte) []byte {
 	l.outcome.restart(q)
-	o, s := &l.outcome, serving.handler.current.Load()
-	if !s.service.settle(o) {
-		if l.front.wait(serving, s, o.detached(), size, peer) {
+	o, c := &l.outcome, serving.handler.current.Load()
+	if !c.service.settle(o) {
+		if l.front.wait(serving, c, o.detached(), peer) {
 			return buffer
 		}
 		if current := l.front.serving.Load(); current != serving {
-			return l.answer(current, q, size, peer, buffer) // a reload came between
+			return l.answer(current, q, peer, buffer) // a reload came between
 		}
 		o.stop(dns.RcodeServerFailure, dns.ExtendedErrorCodeOther, "too many questions are waiting for an upstream")
 	}
-	s.service.judge(o)
-	return serving.finish(s, o, size, buffer)
+	c.service.judge(o)
+	reply, counted := serving.finish(c, o, buffer)
+	if counted {
+		l.logTo(serving.handler.log, reply[len(buffer):])
+	}
+	return reply
+}
+
+// logTo logs the query at hand. The loop has a way of its own into the log of the
+// handler it serves for.
+func (l *readLoop) logTo(log *querylog.Log, reply []byte) {
+	if l.log != log {
+		if l.appender != nil {
+			l.appender.Close()
+			l.appender = nil
+		}
+		if l.log = log; log != nil {
+			l.appender = log.Appender()
+		}
+	}
+	if l.appender != nil {
+		l.outcome.fill(&l.record, reply, time.Now())
+		l.appender.Add(&l.record)
+	}
 }
 
 // Flush implements batch.Worker.
 func (l *readLoop) Flush() {}
 
-// finish makes the reply to a query whose outcome is known, and counts and logs it.
-func (s *serving) finish(c *configuration, o *outcome, size int, buffer []byte) []byte {
+// finish makes the reply to a query whose outcome is known, and counts it, unless it is
+// a load balancer's probe.
+func (s *serving) finish(c *configuration, o *outcome, buffer []byte) (reply []byte, counted bool) {
 	now := time.Now()
 	c.service.remember(o, now)
-	reply := c.service.appendReply(buffer, o, now)
-	if o.query.client.Addr() != azureDNS {
+	reply = c.service.appendReply(buffer, o, now)
+	counted = o.query.client.Addr() != azureDNS
+	if counted {
 		c.metrics.count(o)
-		s.handler.record(o, now)
 	}
 	if s.requests != nil {
-		s.requests.report(o, size, len(reply), now)
+		s.requests.report(o, o.query.size, len(reply), now)
 	}
-	return reply
+	return reply, counted
 }
 
 // wait lets a query wait for its answer, and replies then. It reports false where
 // as many wait as may.
-func (f *front) wait(serving *serving, c *configuration, o *outcome, size int, peer batch.Peer) bool {
+func (f *front) wait(serving *serving, c *configuration, o *outcome, peer batch.Peer) bool {
 	if !serving.handler.waiting.enter() {
 		return false
 	}
@@ -122,7 +151,11 @@ func (f *front) wait(serving *serving, c *configuration, o *outcome, size int, p
 		defer serving.recoverPanic(o.query.asked, peer, f)
 		c.service.await(context.Background(), o)
 		c.service.judge(o)
-		f.reply(peer, serving.finish(c, o, size, make([]byte, 0, wire.AdvertisedSize)))
+		reply, counted := serving.finish(c, o, make([]byte, 0, wire.AdvertisedSize))
+		f.reply(peer, reply)
+		if counted {
+			serving.handler.record(o, reply, time.Now())
+		}
 	}()
 	return true
 }

@@ -1,6 +1,8 @@
 package privatelink
 
 import (
+	"encoding/binary"
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -10,57 +12,49 @@ import (
 	"github.com/privatelink-dns/privatelink-dns/plugin/querylog"
 )
 
-// record is the outcome as the query log writes it.
-func (o *outcome) record(now time.Time) *querylog.Record {
-	record := &querylog.Record{
-		Time:         o.query.arrived,
-		Client:       o.query.client.Addr(),
-		ClientPort:   o.query.client.Port(),
-		Transport:    o.query.transport,
-		ClientClass:  o.decision.Class.String(),
-		Name:         o.query.name,
-		Type:         dns.Type(o.query.qtype).String(),
-		Class:        dns.Class(o.query.qclass).String(),
-		Rcode:        rcodeName(o.replyCode()),
-		Direct:       o.match.Zone != nil,
-		Chase:        o.decision.Chase,
-		PolicyRule:   o.decision.Rule.String(),
-		PolicyAction: o.decision.Action.String(),
-		Seconds:      now.Sub(o.query.arrived).Seconds(),
+// fill writes the outcome into a record of the query log, whose slices it uses again.
+// What the record refers to lasts as long as the outcome. Reply is what was sent.
+func (o *outcome) fill(record *querylog.Record, reply []byte, now time.Time) {
+	q := &o.query
+	*record = querylog.Record{
+		Time: q.arrived, Client: q.client, Server: q.server, Transport: q.transport,
+		ClientClass: o.decision.Class.String(), RealClient: o.realClient(),
+		ID: q.asked.ID, Name: q.name, Type: q.qtype, Class: q.qclass,
+		QueryFlags: queryFlags(q), ReplyFlags: replyFlags(reply, q.key.DO), QuerySize: q.size, ReplySize: len(reply),
+		Rcode:  uint16(o.replyCode()),
+		HasEDE: o.extendedError.Present, EDECode: o.extendedError.Code, EDEText: o.extendedError.Text,
+		Direct: o.match.Zone != nil, Chase: o.decision.Chase,
+		PolicyRule: o.decision.Rule.String(), PolicyAction: o.decision.Action.String(),
+		Cache: string(o.cacheState), Fallback: string(o.fallback), Duration: now.Sub(q.arrived),
+		Chain: record.Chain[:0], Query: q.packet, Reply: reply,
 	}
 	if o.match.Namespace != nil {
 		record.Namespace = o.match.Namespace.Suffix
 	}
 	if o.match.Zone != nil {
-		record.PrivatelinkZone = strings.TrimSuffix(o.match.ZoneName(o.query.name), ".")
+		record.PrivatelinkZone = strings.TrimSuffix(o.match.ZoneName(q.name), ".")
 	}
-	if o.extendedError.Present {
-		record.EDE = &querylog.EDE{Code: o.extendedError.Code, Text: o.extendedError.Text}
-	}
-	o.recordUpstream(record)
-	return record
+	o.fillUpstream(record)
 }
 
-// recordUpstream adds what was learned from an upstream.
-func (o *outcome) recordUpstream(record *querylog.Record) {
+// fillUpstream adds what was learned from an upstream.
+func (o *outcome) fillUpstream(record *querylog.Record) {
 	if o.route != nil {
-		record.Route, record.Group, record.Fallback = o.route.label, o.route.group.Name, string(o.fallback)
+		record.Route, record.Group = o.route.label, o.route.group.Name
 	}
 	if o.group != nil {
 		record.Group = o.group.Name
+		if o.route != nil && o.route.sites != nil {
+			record.Site = o.group.Name
+		}
 	}
-	record.Cache = string(o.cacheState)
 	if o.failure != nil {
 		record.Error = o.failure.Error()
 	}
 	if !o.answered() {
 		return
 	}
-	if o.answer != nil && (o.cacheState == fromUpstream || o.cacheState == fromShared) {
-		record.Upstream = o.answer.Server.String()
-		record.UpstreamTransport = string(o.answer.Transport)
-		record.UpstreamSeconds = o.answer.RTT.Seconds()
-	}
+	o.fillExchange(record)
 	record.Verdict = o.finding.Verdict.String()
 	record.Answers = o.finding.Chain.Addresses
 	record.UncataloguedPrivatelink = o.finding.Uncatalogued
@@ -70,6 +64,62 @@ func (o *outcome) recordUpstream(record *querylog.Record) {
 	if o.finding.Zone != nil {
 		record.PrivatelinkZone = o.finding.ZoneName
 	}
+}
+
+// fillExchange adds the question that was asked upstream, if one was.
+func (o *outcome) fillExchange(record *querylog.Record) {
+	if o.answer == nil || o.cacheState != fromUpstream && o.cacheState != fromShared {
+		return
+	}
+	record.Upstream = o.answer.Server.String()
+	record.UpstreamTransport, record.UpstreamDuration = string(o.answer.Transport), o.answer.RTT
+	record.Exchanges = []querylog.Exchange{{
+		Server: o.answer.Server, Transport: record.UpstreamTransport,
+		Sent: o.query.arrived, Received: o.query.arrived.Add(o.answer.RTT), Reply: o.answer.Wire,
+	}}
+}
+
+// realClient is who asked a declared resolver, as that told in EDNS Client Subnet (RFC
+// 7871): of anybody else it may be a lie.
+func (o *outcome) realClient() netip.Prefix {
+	if o.decision.Class.IsResolver() {
+		return o.query.asked.ClientSubnet
+	}
+	return netip.Prefix{}
+}
+
+func queryFlags(q *query) querylog.Flags {
+	var flags querylog.Flags
+	for _, flag := range [...]struct {
+		set  bool
+		mark querylog.Flags
+	}{{q.asked.RD, querylog.FlagRD}, {q.asked.AD, querylog.FlagAD}, {q.key.CD, querylog.FlagCD}, {q.key.DO, querylog.FlagDO}} {
+		if flag.set {
+			flags |= flag.mark
+		}
+	}
+	return flags
+}
+
+// replyFlags are those of the reply's header; DO is that of the query.
+func replyFlags(reply []byte, do bool) querylog.Flags {
+	if len(reply) < 4 {
+		return 0
+	}
+	header := binary.BigEndian.Uint16(reply[2:])
+	var flags querylog.Flags
+	for _, flag := range [...]struct {
+		bit  uint16
+		mark querylog.Flags
+	}{{1 << 10, querylog.FlagAA}, {1 << 9, querylog.FlagTC}, {1 << 8, querylog.FlagRD}, {1 << 7, querylog.FlagRA}, {1 << 5, querylog.FlagAD}, {1 << 4, querylog.FlagCD}} {
+		if header&flag.bit != 0 {
+			flags |= flag.mark
+		}
+	}
+	if do {
+		flags |= querylog.FlagDO
+	}
+	return flags
 }
 
 // replyCode is the rcode of the reply.

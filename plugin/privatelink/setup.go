@@ -1,9 +1,9 @@
 package privatelink
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"os"
 	"sync"
@@ -18,7 +18,6 @@ import (
 
 	"github.com/privatelink-dns/privatelink-dns/plugin/cache"
 	"github.com/privatelink-dns/privatelink-dns/plugin/policy"
-	"github.com/privatelink-dns/privatelink-dns/plugin/querylog"
 )
 
 const pluginName = "privatelink"
@@ -79,7 +78,6 @@ type running struct {
 	handler *Handler
 	shared  *slot
 	log     clog.P
-	sink    io.Closer
 
 	stamps       map[string]fileStamp
 	stopWatching chan struct{}
@@ -102,14 +100,12 @@ func (r *running) start() error {
 		}
 	}
 	current.metrics.reloaded(true)
-	if r.config.querylog.value != "" {
-		sink, err := openSink(r.config)
-		if err != nil {
-			return plugin.Error(pluginName, err)
-		}
-		r.sink = sink
-		r.handler.log = querylog.NewWriter(sink, current.metrics.logRecordsLost)
+	log, err := r.config.openQuerylog(r.tellLogFailure)
+	if err != nil {
+		return plugin.Error(pluginName, err)
 	}
+	r.handler.log = log
+	current.metrics.watchLog(log)
 	r.watching.Go(func() { r.watch(r.stopWatching) })
 	r.watching.Go(func() { r.watchLoops(r.stopWatching) })
 	r.shared.begin(current.service.lease, r.endWatchAndLog)
@@ -184,10 +180,13 @@ func (r *running) stop() error {
 func (r *running) endWatchAndLog() {
 	close(r.stopWatching)
 	r.watching.Wait()
-	if r.handler.log != nil {
-		r.handler.log.Close()
-		_ = r.sink.Close()
+	if r.handler.log == nil {
+		return
 	}
+	if err := r.handler.log.Close(context.Background()); err != nil {
+		r.log.Warningf("ending the query log: %s", err)
+	}
+	r.handler.current.Load().metrics.forgetLog(r.handler.log)
 }
 
 func (r *running) save() error {
@@ -202,20 +201,11 @@ func (r *running) save() error {
 	)
 }
 
-// openSink opens what the configuration calls the query log.
-func openSink(c *config) (io.WriteCloser, error) {
-	if c.querylog.value == "stdout" {
-		return standardOutput{}, nil
-	}
-	file, err := os.OpenFile(c.path(c.querylog.value), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o640)
+// tellLogFailure says that a destination of the query log fails, or works again.
+func (r *running) tellLogFailure(target string, err error) {
 	if err != nil {
-		return nil, fmt.Errorf("%s: opening the query log: %w", c.querylog.where, err)
+		r.log.Warningf("querylog %s fails, and its lines are dropped: %s", target, err)
+		return
 	}
-	return file, nil
+	r.log.Infof("querylog %s works again", target)
 }
-
-// standardOutput is not ours to close: the next instance writes to it too.
-type standardOutput struct{}
-
-func (standardOutput) Write(lines []byte) (int, error) { return os.Stdout.Write(lines) }
-func (standardOutput) Close() error                    { return nil }

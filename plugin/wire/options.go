@@ -1,9 +1,13 @@
 package wire
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"net/netip"
+)
 
 // The EDNS options that are read or written here.
 const (
+	optionClientSubnet  = 8  // RFC 7871
 	optionCookie        = 10 // RFC 7873
 	optionTCPKeepAlive  = 11 // RFC 7828
 	optionExtendedError = 15 // RFC 8914
@@ -55,6 +59,8 @@ func (q *Query) readOption(code uint16, data []byte) error {
 	switch code {
 	case optionTCPKeepAlive:
 		q.KeepAlive = true
+	case optionClientSubnet:
+		q.ClientSubnet = readSubnet(data)
 	case optionCookie:
 		// The client's part has 8 bytes, ours 8 to 32 if it is there (RFC 7873 section 5.2.2).
 		if len(data) != 8 && (len(data) < 16 || len(data) > maxCookieSize) {
@@ -66,4 +72,31 @@ func (q *Query) readOption(code uint16, data []byte) error {
 		}
 	}
 	return nil
+}
+
+// readSubnet reads a client subnet (RFC 7871 section 6): the family, two prefix
+// lengths, and as many bytes of the address as the first of them needs. It is the
+// zero value where that is not so, for it is used for nothing but a record.
+func readSubnet(data []byte) netip.Prefix {
+	const fixed = 4
+	if len(data) < fixed {
+		return netip.Prefix{}
+	}
+	bits, address := int(data[2]), data[fixed:]
+	if len(address) != (bits+7)/8 {
+		return netip.Prefix{}
+	}
+	var whole [16]byte
+	copy(whole[:], address)
+	prefix := netip.Prefix{}
+	switch binary.BigEndian.Uint16(data) {
+	case 1:
+		prefix = netip.PrefixFrom(netip.AddrFrom4([4]byte(whole[:4])), bits)
+	case 2:
+		prefix = netip.PrefixFrom(netip.AddrFrom16(whole), bits)
+	}
+	if !prefix.IsValid() {
+		return netip.Prefix{}
+	}
+	return prefix.Masked()
 }

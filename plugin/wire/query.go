@@ -3,6 +3,7 @@ package wire
 import (
 	"encoding/binary"
 	"errors"
+	"net/netip"
 )
 
 // Why a message is not a question that can be answered in place. What to say is
@@ -45,6 +46,9 @@ type Query struct {
 	EDNS, DO bool
 	// KeepAlive reports whether the client offered edns-tcp-keepalive (RFC 7828).
 	KeepAlive bool
+	// ClientSubnet is who asked the client, as that says (RFC 7871); the zero value
+	// where it says nothing that can be read. It is never passed on.
+	ClientSubnet netip.Prefix
 	// Size is the longest reply the client takes, in bytes: MinimumSize over UDP
 	// without EDNS, what the client says over UDP with it, but no less than
 	// MinimumSize and no more than AdvertisedSize, and MaximumSize over TCP.

@@ -3,6 +3,7 @@ package wire
 import (
 	"encoding/hex"
 	"errors"
+	"net/netip"
 
 	"github.com/miekg/dns"
 )
@@ -91,6 +92,12 @@ func (q *Query) takeOption(option dns.EDNS0) error {
 	switch option := option.(type) {
 	case *dns.EDNS0_TCP_KEEPALIVE:
 		return q.readOption(optionTCPKeepAlive, nil)
+	case *dns.EDNS0_SUBNET:
+		address, _ := netip.AddrFromSlice(option.Address)
+		if address = address.Unmap(); option.Family == 2 && address.Is4() {
+			address = netip.AddrFrom16(address.As16())
+		}
+		q.ClientSubnet, _ = address.Prefix(int(option.SourceNetmask))
 	case *dns.EDNS0_COOKIE:
 		data, err := hex.DecodeString(option.Cookie)
 		if err != nil {
