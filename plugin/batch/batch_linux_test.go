@@ -91,7 +91,7 @@ func TestAnswersFromTheAddressThatWasAsked(t *testing.T) {
 		for _, late := range []bool{false, true} {
 			name := tc.name
 			if late {
-				name += ", late"
+				name += ", late and isolated"
 			}
 			t.Run(name, func(t *testing.T) { testAnswer(t, tc.bind, netip.MustParseAddr(tc.ask), tc.wantLocal, late) })
 		}
@@ -115,6 +115,11 @@ func testAnswer(t *testing.T, bind string, asked netip.Addr, wantLocal string, l
 	peer := <-peers
 	if late {
 		g.Stop()
+		for _, l := range g.loops { // as Close does before the last are answered
+			if err := l.isolate(); err != nil {
+				t.Fatal(err)
+			}
+		}
 		if err := g.Reply(peer, []byte("reply")); err != nil {
 			t.Fatal(err)
 		}

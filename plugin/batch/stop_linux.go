@@ -86,6 +86,9 @@ func (g *Group) closeInOrder() (errs []error) {
 	for ; len(g.members) > 0; g.members = g.members.withoutLast() {
 		g.leave()
 		l := g.loops[g.members[len(g.members)-1]]
+		if l.isolate() == nil {
+			awaitDeliveries()
+		}
 		l.give(true)()
 		<-l.stopped
 		errs = append(errs, l.close())

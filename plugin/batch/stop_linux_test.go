@@ -123,27 +123,29 @@ func (f *flood) until(t *testing.T, what string, condition func() bool) {
 }
 
 func TestNothingIsLostOverStartsAndStops(t *testing.T) {
+	stays := func(_ *testing.T, _ string, server net.PacketConn) net.PacketConn { return server }
 	tests := []struct {
-		name string
+		name, address string
 		// meanwhile is what becomes of the other server's socket while we serve.
 		meanwhile func(t *testing.T, address string, before net.PacketConn) (after net.PacketConn)
 	}{
-		{"the other server stays", func(_ *testing.T, _ string, before net.PacketConn) net.PacketConn { return before }},
-		{"another joins and the first one closes", func(t *testing.T, address string, before net.PacketConn) net.PacketConn {
+		{"the other server stays", "127.0.0.1:0", stays},
+		{"at a wildcard address", "[::]:0", stays},
+		{"another joins and the first one closes", "127.0.0.1:0", func(t *testing.T, address string, before net.PacketConn) net.PacketConn {
 			after := foreign(t, address)
 			before.Close()
 			return after
 		}},
-		{"it closes and opens again, behind ours", func(t *testing.T, address string, before net.PacketConn) net.PacketConn {
+		{"it closes and opens again, behind ours", "127.0.0.1:0", func(t *testing.T, address string, before net.PacketConn) net.PacketConn {
 			before.Close()
 			return foreign(t, address)
 		}},
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
-			server := foreign(t, "127.0.0.1:0")
+			server := foreign(t, tc.address)
 			address := portOf(server)
-			f := startFlood(t, address)
+			f := startFlood(t, netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), address.Port()))
 			for range 8 {
 				before := f.others.Load()
 				f.until(t, "the other server answers", func() bool { return f.others.Load() > before+200 })
