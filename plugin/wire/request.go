@@ -22,6 +22,9 @@ func QueryOf(request *dns.Msg, overTCP bool, q *Query) error {
 	case request.Response:
 		return ErrReply
 	case request.Opcode != dns.OpcodeQuery:
+		if len(request.Question) == 1 && q.takeQuestion(request.Question[0]) == nil {
+			_ = q.takeRecords(request, overTCP)
+		}
 		return ErrOpcode
 	case len(request.Question) != 1:
 		return ErrQuestions
