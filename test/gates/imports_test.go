@@ -19,6 +19,7 @@ var allowed = map[string][]string{
 	"plugin/upstream":     {"plugin/wire"},
 	"plugin/querylog":     {},
 	"plugin/batch":        {},
+	"plugin/stream":       {},
 	"plugin/forwarders":   {"plugin/catalog"},
 	"plugin/override":     {},
 	"plugin/azuresim":     {"plugin/catalog"},
