@@ -1,7 +1,6 @@
 package privatelink
 
 import (
-	"context"
 	"fmt"
 	"net"
 	"net/netip"
@@ -13,19 +12,19 @@ import (
 
 	"github.com/coredns/coredns/core/dnsserver"
 	coremetrics "github.com/coredns/coredns/plugin/metrics"
-	"github.com/coredns/coredns/plugin/metrics/vars"
 	"github.com/coredns/coredns/plugin/pkg/transport"
-	"github.com/miekg/dns"
 
 	"github.com/privatelink-dns/privatelink-dns/plugin/batch"
-	"github.com/privatelink-dns/privatelink-dns/plugin/wire"
+	"github.com/privatelink-dns/privatelink-dns/plugin/stream"
 )
 
-// front stands at a server's address in front of CoreDNS's own socket: our read
-// loops. It outlives a configuration, so that a reload loses no datagram.
+// front stands at a server's address in front of CoreDNS's own sockets: our read
+// loops. It outlives a configuration, so that a reload loses no datagram and closes no
+// connection.
 type front struct {
 	group   *batch.Group
 	address netip.AddrPort
+	streams *stream.Server
 	serving atomic.Pointer[serving]
 }
 
@@ -43,9 +42,15 @@ func openFront(address netip.AddrPort, way *serving) (*front, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &front{group: group, address: group.Addr()}
+	streams, err := stream.Listen(address, stream.Options{Idle: idleTime})
+	if err != nil {
+		_ = group.Close()
+		return nil, err
+	}
+	f := &front{group: group, streams: streams, address: group.Addr()}
 	f.serving.Store(way)
-	group.Serve(func(int) batch.Worker { return &readLoop{front: f} })
+	group.Serve(func(int) batch.Worker { return newDatagramLoop(f) })
+	streams.Serve(2*runtime.GOMAXPROCS(0), func() stream.Worker { return newStreamLoop(f) })
 	return f, nil
 }
 
@@ -91,7 +96,7 @@ func (s *slot) serveFront(name string, address netip.AddrPort, way *serving) err
 }
 
 // endFronts closes the fronts that still serve for a handler: what they have
-// received is answered, and what comes from now on is CoreDNS's.
+// received is answered, and what comes from now on is CoreDNS's. Connections end.
 //
 // Those that somebody else serves with by now are steered anew: CoreDNS has closed
 // a socket of the handler's server.
@@ -102,15 +107,18 @@ func (s *slot) endFronts(handler *Handler) {
 	for name, standing := range s.fronts {
 		if standing.serving.Load().handler != handler {
 			_ = standing.group.Steer()
+			_ = standing.streams.Steer()
 			continue
 		}
 		standing.group.Stop()
+		standing.streams.Stop()
 		delete(s.fronts, name)
 		ended = append(ended, standing)
 	}
 	handler.waiting.end()
 	for _, f := range ended {
 		_ = f.group.Close()
+		_ = f.streams.Close()
 	}
 }
 
@@ -167,62 +175,50 @@ func zonesOf(server *dnsserver.Server) []string {
 	return zones
 }
 
-// pass hands a query that only CoreDNS can judge to the whole server.
-func (f *front) pass(serving *serving, datagram []byte, peer batch.Peer) {
-	request := new(dns.Msg)
-	if request.Unpack(datagram) != nil || !serving.handler.waiting.enter() {
-		return
-	}
-	go func() {
-		defer serving.handler.waiting.leave()
-		ctx := context.WithValue(context.Background(), dnsserver.Key{}, serving.server)
-		ctx = context.WithValue(ctx, dnsserver.LoopKey{}, 0)
-		serving.server.ServeDNS(ctx, &datagramWriter{front: f, peer: peer}, request)
-	}()
+// datagramLoop is the batch.Worker of one socket.
+type datagramLoop struct {
+	readLoop
+	from datagramAsker
 }
 
-// localOf is the address that a peer's datagram came to.
-func (f *front) localOf(peer batch.Peer) netip.AddrPort {
-	if peer.Local.IsValid() {
-		return netip.AddrPortFrom(peer.Local, f.address.Port())
-	}
-	return f.address
+func newDatagramLoop(f *front) *datagramLoop {
+	return &datagramLoop{readLoop: readLoop{front: f}, from: datagramAsker{front: f}}
 }
 
-// reply sends a late reply. What the kernel does not take the group counts.
-func (f *front) reply(peer batch.Peer, datagram []byte) { _ = f.group.Reply(peer, datagram) }
-
-// recoverPanic answers SERVFAIL where answering panicked, as CoreDNS does.
-func (s *serving) recoverPanic(asked *wire.Query, peer batch.Peer, f *front) {
-	if cause := recover(); cause != nil {
-		vars.Panic.Inc()
-		f.reply(peer, wire.AppendRcode(nil, asked, dns.RcodeServerFailure, wire.Presentation{}))
-	}
+// Answer implements batch.Worker.
+func (l *datagramLoop) Answer(datagram []byte, peer batch.Peer, buffer []byte) []byte {
+	l.from.peer = peer
+	return l.answerMessage(datagram, &l.from, buffer)
 }
 
-// datagramWriter is the dns.ResponseWriter of a query that came by a front.
-type datagramWriter struct {
+// Flush implements batch.Worker.
+func (l *datagramLoop) Flush() {}
+
+// datagramAsker is who sent a datagram.
+type datagramAsker struct {
 	front *front
 	peer  batch.Peer
 }
 
-func (w *datagramWriter) LocalAddr() net.Addr {
-	return net.UDPAddrFromAddrPort(w.front.localOf(w.peer))
-}
-func (w *datagramWriter) RemoteAddr() net.Addr { return net.UDPAddrFromAddrPort(w.peer.Remote) }
+func (a *datagramAsker) client() netip.AddrPort { return a.peer.Remote }
 
-func (w *datagramWriter) WriteMsg(reply *dns.Msg) error {
-	packed, err := reply.Pack()
-	if err != nil {
-		return err
+func (a *datagramAsker) server() netip.AddrPort {
+	if a.peer.Local.IsValid() {
+		return netip.AddrPortFrom(a.peer.Local, a.front.address.Port())
 	}
-	return w.front.group.Reply(w.peer, packed)
+	return a.front.address
 }
 
-func (w *datagramWriter) Write(packed []byte) (int, error) {
-	return len(packed), w.front.group.Reply(w.peer, packed)
+func (a *datagramAsker) transport() string { return "udp" }
+
+func (a *datagramAsker) netAddr(address netip.AddrPort) net.Addr {
+	return net.UDPAddrFromAddrPort(address)
 }
-func (w *datagramWriter) Close() error        { return nil }
-func (w *datagramWriter) TsigStatus() error   { return nil }
-func (w *datagramWriter) TsigTimersOnly(bool) {}
-func (w *datagramWriter) Hijack()             {}
+
+func (a *datagramAsker) kept() asker {
+	copied := *a
+	return &copied
+}
+
+func (a *datagramAsker) reply(datagram []byte) error { return a.front.group.Reply(a.peer, datagram) }
+func (a *datagramAsker) release()                    {}

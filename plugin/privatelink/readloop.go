@@ -3,23 +3,25 @@ package privatelink
 import (
 	"context"
 	"errors"
+	"net"
 	"net/netip"
 	"time"
 	"unsafe"
 
+	"github.com/coredns/coredns/core/dnsserver"
+	"github.com/coredns/coredns/plugin/metrics/vars"
 	"github.com/miekg/dns"
 
-	"github.com/privatelink-dns/privatelink-dns/plugin/batch"
 	"github.com/privatelink-dns/privatelink-dns/plugin/cache"
 	"github.com/privatelink-dns/privatelink-dns/plugin/querylog"
 	"github.com/privatelink-dns/privatelink-dns/plugin/wire"
 )
 
-// readLoop answers the datagrams of one socket: in place where nothing is to be
-// waited for, and else through whoever waits. It is a batch.Worker.
+// readLoop answers the messages of one socket or connection: in place where nothing is
+// to be waited for, and else through whoever waits.
 type readLoop struct {
 	front *front
-	// What follows is used again for every datagram.
+	// What follows is used again for every message.
 	outcome outcome
 	asked   wire.Query
 	name    []byte
@@ -29,12 +31,28 @@ type readLoop struct {
 	log      *querylog.Log
 }
 
-// Answer implements batch.Worker.
-func (l *readLoop) Answer(datagram []byte, peer batch.Peer, buffer []byte) []byte {
+// asker is who a message came from, and the way back to him.
+type asker interface {
+	// client is his address, and server the one that he asked.
+	client() netip.AddrPort
+	server() netip.AddrPort
+	// transport is "udp" or "tcp", and netAddr an address in it.
+	transport() string
+	netAddr(address netip.AddrPort) net.Addr
+
+	// kept is the same asker for who replies later, until release.
+	kept() asker
+	reply(message []byte) error
+	release()
+}
+
+// answerMessage appends the reply to a message, nothing where it is dropped or somebody
+// replies later.
+func (l *readLoop) answerMessage(message []byte, from asker, buffer []byte) []byte {
 	serving := l.front.serving.Load()
-	err := wire.ReadQuery(datagram, false, &l.asked)
+	err := wire.ReadQuery(message, from.transport() == "tcp", &l.asked)
 	if rcode, broken := brokenQueries[err]; broken {
-		return serving.appendBroken(buffer, &l.asked, rcode, datagram, peer.Remote.Addr())
+		return serving.appendBroken(buffer, &l.asked, rcode, message, from.client().Addr())
 	}
 	switch {
 	case errors.Is(err, wire.ErrShort), errors.Is(err, wire.ErrReply):
@@ -42,10 +60,9 @@ func (l *readLoop) Answer(datagram []byte, peer batch.Peer, buffer []byte) []byt
 	case errors.Is(err, wire.ErrOpcode) && !passedOpcodes[l.asked.Opcode]:
 		return wire.AppendRcode(buffer, &l.asked, dns.RcodeNotImplemented, wire.Presentation{})
 	case errors.Is(err, wire.ErrOpcode), errors.Is(err, wire.ErrUnusual), l.asked.Question.Class != dns.ClassINET:
-		l.front.pass(serving, datagram, peer)
-		return buffer
+		return l.pass(serving, message, from, buffer)
 	}
-	return l.answer(serving, l.read(datagram, peer, errors.Is(err, wire.ErrOptions)), peer, buffer)
+	return l.answer(serving, l.read(message, from, errors.Is(err, wire.ErrOptions)), from, buffer)
 }
 
 // brokenQueries are answered with an rcode and nothing else.
@@ -57,11 +74,11 @@ var brokenQueries = map[error]int{
 
 // appendBroken answers a broken query. One without a question is not broken where it
 // asks for a cookie (RFC 7873 section 5.4).
-func (s *serving) appendBroken(buffer []byte, asked *wire.Query, rcode int, datagram []byte, client netip.Addr) []byte {
+func (s *serving) appendBroken(buffer []byte, asked *wire.Query, rcode int, message []byte, client netip.Addr) []byte {
 	var room [optionsRoom]byte
 	cookies := s.handler.current.Load().service.cookies
 	presentation := wire.Presentation{Options: cookies.AppendOption(room[:0], asked, client, time.Now())}
-	if datagram[4] == 0 && datagram[5] == 0 && len(presentation.Options) > 0 {
+	if message[4] == 0 && message[5] == 0 && len(presentation.Options) > 0 {
 		rcode = dns.RcodeSuccess
 	}
 	return wire.AppendRcode(buffer, asked, rcode, presentation)
@@ -70,28 +87,28 @@ func (s *serving) appendBroken(buffer []byte, asked *wire.Query, rcode int, data
 // passedOpcodes are the operations besides QUERY that CoreDNS hands to plugins.
 var passedOpcodes = [16]bool{dns.OpcodeNotify: true, dns.OpcodeUpdate: true}
 
-// read makes a query of what has just been read. It lasts until the next datagram.
-func (l *readLoop) read(datagram []byte, peer batch.Peer, malformed bool) query {
+// read makes a query of what has just been read. It lasts until the next message.
+func (l *readLoop) read(message []byte, from asker, malformed bool) query {
 	l.name = l.asked.Question.AppendPresentation(l.name[:0])
 	return query{
 		asked: &l.asked, key: cache.KeyOf(&l.asked, ""),
 		name:  unsafe.String(unsafe.SliceData(l.name), len(l.name)),
 		qtype: l.asked.Question.Type, qclass: l.asked.Question.Class, malformed: malformed,
-		client: peer.Remote, server: l.front.localOf(peer), transport: "udp", arrived: time.Now(),
-		packet: datagram, size: len(datagram), wantsAD: l.asked.AD,
+		client: from.client(), server: from.server(), transport: from.transport(), arrived: time.Now(),
+		packet: message, size: len(message), wantsAD: l.asked.AD,
 	}
 }
 
 // answer puts a query through the line.
-func (l *readLoop) answer(serving *serving, q query, peer batch.Peer, buffer []byte) []byte {
+func (l *readLoop) answer(serving *serving, q query, from asker, buffer []byte) []byte {
 	l.outcome.restart(q)
 	o, c := &l.outcome, serving.handler.current.Load()
 	if !c.service.settle(o) {
-		if l.front.wait(serving, c, o.detached(), peer) {
+		if serving.wait(c, o.detached(), from) {
 			return buffer
 		}
 		if current := l.front.serving.Load(); current != serving {
-			return l.answer(current, q, peer, buffer) // a reload came between
+			return l.answer(current, q, from, buffer) // a reload came between
 		}
 		o.stop(dns.RcodeServerFailure, dns.ExtendedErrorCodeOther, "too many questions are waiting for an upstream")
 	}
@@ -121,9 +138,6 @@ func (l *readLoop) logTo(log *querylog.Log, reply []byte) {
 	}
 }
 
-// Flush implements batch.Worker.
-func (l *readLoop) Flush() {}
-
 // finish makes the reply to a query whose outcome is known, and counts it, unless it is
 // a load balancer's probe.
 func (s *serving) finish(c *configuration, o *outcome, buffer []byte) (reply []byte, counted bool) {
@@ -142,20 +156,82 @@ func (s *serving) finish(c *configuration, o *outcome, buffer []byte) (reply []b
 
 // wait lets a query wait for its answer, and replies then. It reports false where
 // as many wait as may.
-func (f *front) wait(serving *serving, c *configuration, o *outcome, peer batch.Peer) bool {
-	if !serving.handler.waiting.enter() {
+func (s *serving) wait(c *configuration, o *outcome, from asker) bool {
+	if !s.handler.waiting.enter() {
 		return false
 	}
+	to := from.kept()
 	go func() {
-		defer serving.handler.waiting.leave()
-		defer serving.recoverPanic(o.query.asked, peer, f)
+		defer s.handler.waiting.leave()
+		defer to.release()
+		defer recoverPanic(o.query.asked, to)
 		c.service.await(context.Background(), o)
 		c.service.judge(o)
-		reply, counted := serving.finish(c, o, make([]byte, 0, wire.AdvertisedSize))
-		f.reply(peer, reply)
+		reply, counted := s.finish(c, o, make([]byte, 0, wire.AdvertisedSize))
+		_ = to.reply(reply)
 		if counted {
-			serving.handler.record(o, reply, time.Now())
+			s.handler.record(o, reply, time.Now())
 		}
 	}()
 	return true
 }
+
+// pass hands a message that only CoreDNS can judge to the whole server.
+func (l *readLoop) pass(serving *serving, message []byte, from asker, buffer []byte) []byte {
+	request := new(dns.Msg)
+	if request.Unpack(message) != nil {
+		return wire.AppendRcode(buffer, &l.asked, dns.RcodeFormatError, wire.Presentation{})
+	}
+	for !serving.pass(request, from) {
+		current := l.front.serving.Load()
+		if current == serving {
+			return wire.AppendRcode(buffer, &l.asked, dns.RcodeServerFailure, wire.Presentation{})
+		}
+		serving = current // a reload came between
+	}
+	return buffer
+}
+
+// pass reports false where as many wait as may.
+func (s *serving) pass(request *dns.Msg, from asker) bool {
+	if !s.handler.waiting.enter() {
+		return false
+	}
+	to := from.kept()
+	go func() {
+		defer s.handler.waiting.leave()
+		defer to.release()
+		ctx := context.WithValue(context.Background(), dnsserver.Key{}, s.server)
+		ctx = context.WithValue(ctx, dnsserver.LoopKey{}, 0)
+		s.server.ServeDNS(ctx, replyWriter{to: to}, request)
+	}()
+	return true
+}
+
+// recoverPanic answers SERVFAIL where answering panicked, as CoreDNS does.
+func recoverPanic(asked *wire.Query, to asker) {
+	if cause := recover(); cause != nil {
+		vars.Panic.Inc()
+		_ = to.reply(wire.AppendRcode(nil, asked, dns.RcodeServerFailure, wire.Presentation{}))
+	}
+}
+
+// replyWriter is the dns.ResponseWriter of a query that came by a front.
+type replyWriter struct{ to asker }
+
+func (w replyWriter) LocalAddr() net.Addr  { return w.to.netAddr(w.to.server()) }
+func (w replyWriter) RemoteAddr() net.Addr { return w.to.netAddr(w.to.client()) }
+
+func (w replyWriter) WriteMsg(reply *dns.Msg) error {
+	packed, err := reply.Pack()
+	if err != nil {
+		return err
+	}
+	return w.to.reply(packed)
+}
+
+func (w replyWriter) Write(packed []byte) (int, error) { return len(packed), w.to.reply(packed) }
+func (w replyWriter) Close() error                     { return nil }
+func (w replyWriter) TsigStatus() error                { return nil }
+func (w replyWriter) TsigTimersOnly(bool)              {}
+func (w replyWriter) Hijack()                          {}

@@ -11,10 +11,10 @@ import (
 )
 
 // newReadLoop returns a loop in front of a handler, without a socket.
-func newReadLoop(handler *Handler) *readLoop {
+func newReadLoop(handler *Handler) *datagramLoop {
 	f := &front{}
 	f.serving.Store(&serving{handler: handler})
-	return &readLoop{front: f}
+	return newDatagramLoop(f)
 }
 
 // packed is a question with EDNS as it comes off the wire.

@@ -37,7 +37,7 @@ func (s *service) appendReply(buffer []byte, o *outcome, now time.Time) []byte {
 // optionsRoom is what a cookie and a keep-alive take.
 const optionsRoom = 40
 
-// idleTime is how long CoreDNS keeps an idle connection open.
+// idleTime is how long an idle connection is kept open, by CoreDNS as by a front.
 const idleTime = 10 * time.Second
 
 // appendOptions appends the EDNS options that answer those of the query.

@@ -18,13 +18,15 @@ import (
 type requestMetrics struct {
 	metrics *coremetrics.Metrics
 	server  string
-	// root are the series of the zone ".", which nearly all servers have alone.
-	root *zoneRequests
+	// root are the series of the zone ".", which nearly all servers have alone, by
+	// transport.
+	root map[string]*zoneRequests
 }
 
 // zoneRequests are the series of one zone.
 type zoneRequests struct {
 	server, zone  string
+	transport     string
 	duration      prometheus.Observer
 	requestSizes  prometheus.Observer
 	responseSizes prometheus.Observer
@@ -46,25 +48,29 @@ var knownTypes = [257]bool{
 const otherTypes = len(knownTypes) - 1
 
 func newRequestMetrics(metrics *coremetrics.Metrics, server string) *requestMetrics {
-	return &requestMetrics{metrics: metrics, server: server, root: newZoneRequests(server, ".")}
+	root := map[string]*zoneRequests{}
+	for _, transport := range []string{"udp", "tcp"} {
+		root[transport] = newZoneRequests(server, ".", transport)
+	}
+	return &requestMetrics{metrics: metrics, server: server, root: root}
 }
 
-func newZoneRequests(server, zone string) *zoneRequests {
+func newZoneRequests(server, zone, transport string) *zoneRequests {
 	return &zoneRequests{
-		server: server, zone: zone,
+		server: server, zone: zone, transport: transport,
 		duration:      vars.RequestDuration.WithLabelValues(server, zone, ""),
-		requestSizes:  vars.RequestSize.WithLabelValues(server, zone, "", "udp"),
-		responseSizes: vars.ResponseSize.WithLabelValues(server, zone, "", "udp"),
+		requestSizes:  vars.RequestSize.WithLabelValues(server, zone, "", transport),
+		responseSizes: vars.ResponseSize.WithLabelValues(server, zone, "", transport),
 		signed:        vars.RequestDo.WithLabelValues(server, zone, ""),
 	}
 }
 
-// report counts a query and the sizes of its datagrams, as vars.Report does.
+// report counts a query and the sizes of its messages, as vars.Report does.
 func (m *requestMetrics) report(o *outcome, question, reply int, now time.Time) {
-	zone := m.root
+	zone := m.root[o.query.transport]
 	if names := m.metrics.ZoneNames(); len(names) != 1 || names[0] != "." {
 		if name := plugin.Zones(names).Matches(strings.Clone(o.query.name)); name != "" && name != "." {
-			zone = newZoneRequests(m.server, name)
+			zone = newZoneRequests(m.server, name, o.query.transport)
 		}
 	}
 	zone.report(o, question, reply, now)
@@ -94,7 +100,7 @@ func (z *zoneRequests) typeCounter(family int, qtype uint16) prometheus.Counter 
 	if counter := cell.Load(); counter != nil {
 		return *counter
 	}
-	counter := vars.RequestCount.WithLabelValues(z.server, z.zone, "", "udp", [...]string{"1", "2"}[family], label)
+	counter := vars.RequestCount.WithLabelValues(z.server, z.zone, "", z.transport, [...]string{"1", "2"}[family], label)
 	cell.Store(&counter)
 	return counter
 }

@@ -38,7 +38,6 @@ type Connection struct {
 	place         place
 
 	// What follows belongs to the goroutine that reads.
-	worker     Worker
 	in         []byte // what was read is from start to end
 	start, end int
 	accepted   time.Time
@@ -186,40 +185,44 @@ func (c *Connection) hasMessage() bool {
 	return len(unread) >= lengthSize && len(unread) >= lengthSize+int(binary.BigEndian.Uint16(unread))
 }
 
-// answerAll has the worker answer the messages that are there whole.
+// answerAll answers the messages that are there whole.
 func (c *Connection) answerAll() {
 	room := c.server.rooms.Get().(*[]byte)
 	replies := (*room)[:0]
-	for c.hasMessage() {
-		length := int(binary.BigEndian.Uint16(c.in[c.start:]))
-		message := c.in[c.start+lengthSize:][:length]
-		c.start += lengthSize + length
-		c.served = true
-		if length > 0 { // an empty one is no more than a sign of life
-			replies = c.answer(message, replies)
-		}
-		if len(replies) > batchSize || c.isFull() {
-			c.send(replies)
-			replies = replies[:0]
-			if !c.awaitRoom() {
-				break
-			}
-		}
+	for c.hasMessage() && c.awaitRoom() {
+		replies = c.answerSome(replies)
+		c.send(replies)
+		replies = replies[:0]
 	}
 	c.began = time.Now() // the next one has
-	c.send(replies)
 	if cap(replies) <= 2*batchSize {
 		*room = replies
 	}
 	c.server.rooms.Put(room)
 }
 
+// answerSome appends the replies to as many messages as may be answered now.
+func (c *Connection) answerSome(replies []byte) []byte {
+	worker := <-c.server.workers
+	for c.hasMessage() && len(replies) < batchSize && !c.isFull() {
+		length := int(binary.BigEndian.Uint16(c.in[c.start:]))
+		message := c.in[c.start+lengthSize:][:length]
+		c.start += lengthSize + length
+		c.served = true
+		if length > 0 { // an empty one is no more than a sign of life
+			replies = c.answer(worker, message, replies)
+		}
+	}
+	c.server.workers <- worker
+	return replies
+}
+
 // answer appends the reply to one message, with its length.
-func (c *Connection) answer(message, replies []byte) []byte {
+func (c *Connection) answer(worker Worker, message, replies []byte) []byte {
 	c.server.tally.messages.Add(1)
 	begin := len(replies)
 	replies = append(replies, 0, 0)
-	reply := c.ask(message, replies[len(replies):])
+	reply := c.ask(worker, message, replies[len(replies):])
 	if len(reply) == 0 || len(reply) > maxMessage {
 		return replies[:begin]
 	}
@@ -230,7 +233,7 @@ func (c *Connection) answer(message, replies []byte) []byte {
 	return append(replies, reply...)
 }
 
-func (c *Connection) ask(message, buffer []byte) (reply []byte) {
+func (c *Connection) ask(worker Worker, message, buffer []byte) (reply []byte) {
 	defer func() {
 		if value := recover(); value != nil {
 			c.server.tally.panics.Add(1)
@@ -238,7 +241,7 @@ func (c *Connection) ask(message, buffer []byte) (reply []byte) {
 			c.server.lastPanic.Store(&text)
 		}
 	}()
-	return c.worker.Answer(message, c, buffer)
+	return worker.Answer(message, c, buffer)
 }
 
 // readFailed ends a connection that is broken, but not one whose client has merely

@@ -29,6 +29,7 @@ type Server struct {
 	address  netip.AddrPort
 	options  Options
 
+	workers     chan Worker // those that have nothing to do
 	roster      roster
 	rooms       sync.Pool    // of *[]byte, for replies
 	buffered    atomic.Int64 // octets beyond usualRoom of what was read and of queued replies
@@ -81,28 +82,33 @@ func newServer(options Options) *Server {
 // asked for.
 func (s *Server) Addr() netip.AddrPort { return s.address }
 
-// Serve accepts connections, each with a worker of its own, and then steers all new ones
-// to this server (see Steer; Stats tells whether that succeeded). It calls newWorker once
-// for every connection, from one goroutine at a time. A second call does nothing.
-func (s *Server) Serve(newWorker func() Worker) {
+// Serve accepts connections, has a number of workers answer their messages, and steers
+// all new connections to this server (see Steer; Stats tells whether that succeeded).
+// Twice as many workers as processors keep all of those at work. A second call does
+// nothing.
+func (s *Server) Serve(workers int, newWorker func() Worker) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	if s.state != listening {
 		return
 	}
 	s.state = serving
-	go s.accept(newWorker)
+	s.workers = make(chan Worker, workers)
+	for range workers {
+		s.workers <- newWorker()
+	}
+	go s.accept()
 	_ = s.steer()
 }
 
 // accept takes connections until the listener's deadline.
-func (s *Server) accept(newWorker func() Worker) {
+func (s *Server) accept() {
 	defer close(s.accepting)
 	for {
 		conn, err := s.listener.AcceptTCP()
 		switch {
 		case err == nil:
-			s.take(conn, addrPort(conn.RemoteAddr()), addrPort(conn.LocalAddr()), newWorker)
+			s.take(conn, addrPort(conn.RemoteAddr()), addrPort(conn.LocalAddr()))
 		case isFinal(err):
 			return
 		default:
@@ -121,7 +127,7 @@ func isFinal(err error) bool {
 }
 
 // take serves a connection, or refuses it.
-func (s *Server) take(conn net.Conn, remote, local netip.AddrPort, newWorker func() Worker) {
+func (s *Server) take(conn net.Conn, remote, local netip.AddrPort) {
 	if s.sighted(remote) {
 		_ = conn.Close()
 		return
@@ -137,7 +143,6 @@ func (s *Server) take(conn net.Conn, remote, local netip.AddrPort, newWorker fun
 		_ = conn.Close()
 		return
 	}
-	c.worker = newWorker()
 	s.reading.Add(1)
 	s.connections.Add(1)
 	go c.serve()

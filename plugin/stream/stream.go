@@ -24,10 +24,10 @@ var ErrClosed = net.ErrClosed
 // maxMessage is what two octets of length can say.
 const maxMessage = 1<<16 - 1
 
-// Worker answers the messages of one connection. Its method is called by that
-// connection only, one at a time, so it needs no locks for what is its own. A call that
-// takes long delays the messages of this connection and of no other. A panic in it is
-// recovered and counted, and costs the message at hand.
+// Worker answers messages, of any connection. Its method is called by one goroutine at a
+// time, so it needs no locks for what is its own. It must not wait for anything: there
+// are only as many workers as can work at once. A panic in it is recovered and counted,
+// and costs the message at hand.
 type Worker interface {
 	// Answer appends the reply to a message to buffer, which is empty, and returns the
 	// result, which is sent soon, many at a time. An empty result sends nothing: the

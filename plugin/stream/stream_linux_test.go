@@ -33,7 +33,7 @@ func serve(t testing.TB, address string, options Options, worker Worker) *Server
 			t.Errorf("Close: %v", err)
 		}
 	})
-	s.Serve(func() Worker { return worker })
+	s.Serve(4, func() Worker { return worker })
 	return s
 }
 
