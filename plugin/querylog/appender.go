@@ -72,7 +72,7 @@ func (p *part) add(r *Record) {
 		}
 	}
 	b := p.current
-	b.data = p.encode(b.data, r, view{privacy: p.outlet.privacy, sample: sample, clock: &p.clock})
+	b.data = p.encode(b.data, r, view{privacy: p.outlet.privacy, instance: p.outlet.Instance, sample: sample, clock: &p.clock})
 	b.records++
 	if len(b.data) >= blockFull {
 		p.flush()

@@ -27,6 +27,8 @@ const (
 // it, Microsoft Entra's token endpoint, and a virtual machine's metadata service.
 type fakeAzure struct {
 	testing testing.TB
+	// columns are what the shipped rule declares.
+	columns map[string]string
 	// cloud's ends: where tokens are for.
 	audience string
 
@@ -44,7 +46,8 @@ type fakeAzure struct {
 }
 
 func newFakeAzure(t testing.TB) *fakeAzure {
-	return &fakeAzure{testing: t, audience: "https://monitor.azure.com"}
+	_, columns, _ := readTemplate(t)
+	return &fakeAzure{testing: t, columns: columns, audience: "https://monitor.azure.com"}
 }
 
 // Do is the transport of every client: nothing leaves the process.
@@ -166,8 +169,8 @@ func (f *fakeAzure) isTooMuch(length int) bool {
 	return f.minuteCalls > 12_000 || f.minuteLength > 2_000_000_000
 }
 
-// read checks the rows: an array of flat objects, fields below 64 KB, names of
-// columns below 45 characters.
+// read checks the rows: an array of flat objects, fields below 64 KB, columns
+// that the rule declares, with names of at most 45 characters.
 func (f *fakeAzure) read(body []byte) (rows []map[string]any, status int) {
 	if err := json.Unmarshal(body, &rows); err != nil || len(rows) == 0 {
 		f.testing.Errorf("the body is no array of objects: %v: %.200s", err, body)
@@ -177,6 +180,9 @@ func (f *fakeAzure) read(body []byte) (rows []map[string]any, status int) {
 		for name, value := range row {
 			if text, _ := json.Marshal(value); len(text) > 64_000 || len(name) > 45 {
 				f.testing.Errorf("column %s has %d bytes, want at most 64 KB, and 45 in its name", name, len(text))
+			}
+			if f.columns[name] == "" {
+				f.testing.Errorf("the rule declares no column %s", name)
 			}
 		}
 	}

@@ -99,7 +99,7 @@ func TestDestinationsSeeTheirOwn(t *testing.T) {
 	all, sampled := newOpenSink(), newOpenSink()
 	log, err := New(
 		Destination{Name: "all", Sink: NewStream(all)},
-		Destination{Name: "sampled", Sink: NewStream(sampled), Filter: Filter{SampleOneIn: 10}, Client: ClientTruncated},
+		Destination{Name: "sampled", Sink: NewStream(sampled), Filter: Filter{SampleOneIn: 10}, Client: ClientTruncated, Instance: "hub-\"a\""},
 	)
 	if err != nil {
 		t.Fatal(err)
@@ -111,13 +111,13 @@ func TestDestinationsSeeTheirOwn(t *testing.T) {
 	}
 	mustClose(t, log)
 	expectNumbered(t, all.names(t), 1000)
-	if text := all.taken.String(); strings.Contains(text, `"sample"`) || !strings.Contains(text, `"client_ip":"10.20.0.7"`) {
+	if text := all.taken.String(); strings.Contains(text, `"sample"`) || strings.Contains(text, `"instance"`) || !strings.Contains(text, `"client_ip":"10.20.0.7"`) {
 		t.Error("the unfiltered sink has a sample or no whole address")
 	}
 	lines := strings.Split(strings.TrimSpace(sampled.taken.String()), "\n")
 	for _, line := range lines {
-		if got := decodeLine(t, []byte(line+"\n")); got.Sample != 10 || got.Client != "10.20.0.0" {
-			t.Fatalf("line %s, want a sample of 10 and the client 10.20.0.0", line)
+		if got := decodeLine(t, []byte(line+"\n")); got.Sample != 10 || got.Client != "10.20.0.0" || got.Instance != `hub-"a"` {
+			t.Fatalf("line %s, want a sample of 10, the client 10.20.0.0 and the instance", line)
 		}
 	}
 	if s := log.Statistics()[1]; int(s.Written) != len(lines) || int(s.Filtered) != 1000-len(lines) || len(lines) == 0 {

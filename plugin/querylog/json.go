@@ -14,11 +14,13 @@ const (
 )
 
 // view is how one sink sees a record: the client as its privacy lets it be seen,
-// and how many queries the record stands for. Clock is the appender's.
+// by which instance it was written, and how many queries it stands for. Clock is
+// the appender's.
 type view struct {
-	privacy *privacy
-	sample  int
-	clock   *clock
+	privacy  *privacy
+	instance string
+	sample   int
+	clock    *clock
 }
 
 // AppendJSON appends the record to buffer as one line of JSON: an object whose
@@ -33,6 +35,7 @@ func AppendJSON(buffer []byte, r *Record) []byte {
 func appendJSON(line []byte, r *Record, v view) []byte {
 	line = v.clock.appendTime(append(line, `{"time":"`...), r.Time)
 	line = append(line, `","schema":1`...)
+	line = appendText(line, `,"instance":`, v.instance)
 	if v.sample > 1 {
 		line = appendNumber(line, `,"sample":`, v.sample)
 	}
@@ -62,7 +65,7 @@ func appendClient(line []byte, r *Record, p *privacy) []byte {
 // appendQuestion writes what was asked. The numbers of type and rcode are there
 // beside their names because Azure Monitor's and ASIM's columns want them.
 func appendQuestion(line []byte, r *Record) []byte {
-	line = appendNumber(line, `,"id":`, int(r.ID))
+	line = appendNumber(line, `,"query_id":`, int(r.ID))
 	line = appendQuoted(append(line, `,"qname":`...), r.Name)
 	line = appendType(append(line, `,"qtype":"`...), r.Type)
 	line = appendNumber(line, `","qtype_code":`, int(r.Type))

@@ -16,6 +16,7 @@ import (
 type jsonLine struct {
 	Time                    time.Time    `json:"time"`
 	Schema                  int          `json:"schema"`
+	Instance                string       `json:"instance"`
 	Sample                  int          `json:"sample"`
 	Client                  string       `json:"client_ip"`
 	ClientHash              string       `json:"client_hash"`
@@ -28,7 +29,7 @@ type jsonLine struct {
 	ServerPort              uint16       `json:"server_port"`
 	Transport               string       `json:"transport"`
 	ClientClass             string       `json:"client_class"`
-	ID                      uint16       `json:"id"`
+	ID                      uint16       `json:"query_id"`
 	Name                    string       `json:"qname"`
 	Type                    string       `json:"qtype"`
 	TypeCode                uint16       `json:"qtype_code"`
@@ -149,7 +150,7 @@ func TestAppendJSONGolden(t *testing.T) {
 			record: fullRecord(),
 			want: `{"time":"2026-03-01T12:00:00.250000Z","schema":1,"client_ip":"10.20.0.7","client_port":53124,` +
 				`"real_client":"10.40.3.0/26","real_client_id":"00:00:5e:00:53:01","server_ip":"10.1.0.4","server_port":53,` +
-				`"transport":"udp","client_class":"resolver","id":4711,` +
+				`"transport":"udp","client_class":"resolver","query_id":4711,` +
 				`"qname":"db1.database.windows.net.","qtype":"A","qtype_code":1,"qclass":"IN","query_flags":"RD AD DO","query_size":53,` +
 				`"rcode":"SERVFAIL","rcode_code":2,"ede_code":15,"ede_text":"ask for db1.database.windows.net",` +
 				`"reply_flags":"RD RA","reply_size":117,` +
@@ -164,14 +165,14 @@ func TestAppendJSONGolden(t *testing.T) {
 			name:   "empty fields are left out",
 			record: plainRecord("www.example.org."),
 			want: `{"time":"2026-03-01T12:00:00.000000Z","schema":1,"client_ip":"2001:db8:1:2ff::53","client_port":1024,` +
-				`"transport":"tcp","client_class":"other","id":0,"qname":"www.example.org.","qtype":"AAAA","qtype_code":28,"qclass":"IN",` +
+				`"transport":"tcp","client_class":"other","query_id":0,"qname":"www.example.org.","qtype":"AAAA","qtype_code":28,"qclass":"IN",` +
 				`"rcode":"NXDOMAIN","rcode_code":3,"policy_rule":"none","policy_action":"allow","duration_seconds":0.000000}`,
 		},
 		{
 			name:   "the zero record is a line too",
 			record: &Record{},
 			want: `{"time":"0001-01-01T00:00:00.000000Z","schema":1,"client_ip":"","client_port":0,` +
-				`"transport":"","client_class":"","id":0,"qname":"","qtype":"None","qtype_code":0,"qclass":"CLASS0",` +
+				`"transport":"","client_class":"","query_id":0,"qname":"","qtype":"None","qtype_code":0,"qclass":"CLASS0",` +
 				`"rcode":"NOERROR","rcode_code":0,"policy_rule":"","policy_action":"","duration_seconds":0.000000}`,
 		},
 		{
@@ -183,7 +184,7 @@ func TestAppendJSONGolden(t *testing.T) {
 				Answers: []netip.Addr{netip.MustParseAddr("::ffff:10.0.2.4")},
 			},
 			want: `{"time":"9999-12-31T23:00:00.000000Z","schema":1,"client_ip":"fe80::1%eth\"0","client_port":53,"real_client":"10.0.0.7",` +
-				`"transport":"","client_class":"","id":0,"qname":"","qtype":"TYPE65280","qtype_code":65280,"qclass":"CLASS9",` +
+				`"transport":"","client_class":"","query_id":0,"qname":"","qtype":"TYPE65280","qtype_code":65280,"qclass":"CLASS9",` +
 				`"rcode":"RCODE4000","rcode_code":4000,"ede_code":0,"answers":["10.0.2.4"],"policy_rule":"","policy_action":"","duration_seconds":0.000000}`,
 		},
 	}

@@ -32,6 +32,8 @@ type Destination struct {
 	// key of ClientHashed and ignored otherwise.
 	Client     ClientPrivacy
 	PrivacyKey []byte
+	// Instance, if not empty, is written to every line: which server this is.
+	Instance string
 	// QueueBytes is how much may wait for the sink before records are dropped,
 	// in bytes of encoded records; 0 is 16 MiB. Memory is only taken when needed.
 	QueueBytes int
