@@ -3,6 +3,7 @@ package querylog
 import (
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 )
 
 // Appender takes records for every destination of its log. It is meant for one
@@ -15,6 +16,8 @@ type Appender struct {
 	mutex  sync.Mutex
 	closed bool
 	parts  []part
+	// sweeping counts the sinks' goroutines that hold the mutex or want it.
+	sweeping atomic.Int32
 }
 
 // encoder appends a record as a sink's goroutine will hand it over. It is used
@@ -47,6 +50,31 @@ func (a *Appender) Add(r *Record) {
 	a.mutex.Lock()
 	a.add(r)
 	a.mutex.Unlock()
+}
+
+// tryAdd is Add, unless somebody else is adding. It waits for a sweep, which is
+// short: otherwise the records of one caller would change places whenever a
+// sweep makes it take another appender.
+func (a *Appender) tryAdd(r *Record) bool {
+	if !a.mutex.TryLock() {
+		if a.sweeping.Load() > 0 {
+			a.mutex.Lock()
+		} else if !a.mutex.TryLock() { // the sweep may just have ended
+			return false
+		}
+	}
+	a.add(r)
+	a.mutex.Unlock()
+	return true
+}
+
+// sweep hands over what there is for an outlet.
+func (a *Appender) sweep(index int) {
+	a.sweeping.Add(1)
+	a.mutex.Lock()
+	a.parts[index].flush()
+	a.mutex.Unlock()
+	a.sweeping.Add(-1)
 }
 
 func (a *Appender) add(r *Record) {

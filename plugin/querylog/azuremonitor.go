@@ -40,7 +40,7 @@ type AzureMonitorOptions struct {
 	Identity AzureIdentity
 	// SpoolDirectory keeps records while Azure Monitor cannot be reached, over a
 	// restart too; it is made if need be. Empty: they are kept in 16 MiB of memory.
-	// SpoolBytes bounds it, 256 MiB if 0; records are compressed to about a tenth.
+	// SpoolBytes bounds it, 256 MiB if 0; records are compressed to a tenth or less.
 	SpoolDirectory string
 	SpoolBytes     int64
 }
@@ -201,8 +201,8 @@ func (a *azureMonitor) tick(now time.Time) (int, error) {
 }
 
 func (a *azureMonitor) close(ctx context.Context) (int, error) {
+	a.shipper.begin()
 	if a.batch.records > 0 {
-		a.shipper.begin()
 		a.shipper.add(a.batch.seal())
 	}
 	return a.shipper.close(ctx)

@@ -47,8 +47,8 @@ func newAzureLog(t testing.TB, fake *fakeAzure, change func(*AzureMonitorOptions
 	return log
 }
 
-// expectAll fails unless the rows are the records 0 to count-1, each once;
-// calls are made side by side, so in any order.
+// expectAll fails unless the names are those of the records 0 to count-1, each
+// once, in any order: calls are made side by side.
 func expectAll(t testing.TB, names []string, count int) {
 	t.Helper()
 	numbers := make([]int, len(names))
@@ -57,7 +57,7 @@ func expectAll(t testing.TB, names []string, count int) {
 	}
 	slices.Sort(numbers)
 	if len(numbers) != count || count > 0 && (numbers[0] != 0 || numbers[count-1] != count-1) || len(slices.Compact(numbers)) != count {
-		t.Fatalf("Azure Monitor has %d rows, want the records 0 to %d, each once", len(names), count-1)
+		t.Fatalf("there are %d records, want 0 to %d, each once", len(names), count-1)
 	}
 }
 

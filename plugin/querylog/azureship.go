@@ -59,14 +59,26 @@ func newShipper(upload func(context.Context, []byte) error, kept *spool) *shippe
 	return s
 }
 
-// begin starts the senders, once. It is called by the outlet's goroutine.
+// begin starts the senders, once, and takes the spool as soon as it can be had.
+// It is called by the outlet's goroutine.
 func (s *shipper) begin() {
+	s.claim()
 	if s.begun {
 		return
 	}
 	s.begun = true
 	for number := range senders {
 		s.done.Go(func() { s.send(number) })
+	}
+}
+
+// claim takes the spool over from an instance that has ended.
+func (s *shipper) claim() {
+	s.mutex.Lock()
+	claimed := s.spool != nil && s.spool.claim()
+	s.mutex.Unlock()
+	if claimed {
+		s.rouse()
 	}
 }
 
@@ -86,7 +98,7 @@ func (s *shipper) keep(b shipment, onDisk bool) {
 		return
 	}
 	room := s.bytes+len(b.body) <= maxWaiting
-	if s.spool != nil && (onDisk || !room) {
+	if s.spool.isOurs() && (onDisk || !room) {
 		lost, err := s.spool.put(b)
 		s.lost += lost
 		if err == nil {
@@ -156,7 +168,7 @@ func (s *shipper) next(isFirst bool, now time.Time) (b shipment, wait time.Durat
 		s.waiting, s.bytes = s.waiting[1:], s.bytes-len(b.body)
 		return b, 0, false
 	}
-	if s.spool != nil {
+	if s.spool.isOurs() {
 		var lost int
 		b, lost = s.spool.take()
 		s.lost += lost
@@ -174,7 +186,7 @@ func (s *shipper) isOver(isFirst bool) bool {
 	case !s.closing:
 		return false
 	case s.failing != nil:
-		return !isFirst || s.spool != nil || len(s.waiting) == 0
+		return !isFirst || s.spool.isOurs() || len(s.waiting) == 0
 	}
 	return len(s.waiting) == 0
 }
@@ -236,7 +248,7 @@ func (s *shipper) close(ctx context.Context) (lost int, err error) {
 	left, failing := s.waiting, s.failing
 	s.waiting = nil
 	for _, b := range left {
-		if s.spool == nil {
+		if !s.spool.isOurs() {
 			s.lost += b.records
 			continue
 		}
@@ -246,6 +258,7 @@ func (s *shipper) close(ctx context.Context) (lost int, err error) {
 			s.lost += b.records
 		}
 	}
+	s.spool.leave()
 	lost, s.lost = s.lost, 0
 	if lost == 0 {
 		return 0, nil

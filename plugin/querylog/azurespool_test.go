@@ -40,9 +40,36 @@ func TestAzureMonitorSpoolSurvivesARestart(t *testing.T) {
 		expectAll(t, fake.names(), 5000)
 		mustClose(t, log)
 		checkTotals(t, log, 0)
-		if entries, err := os.ReadDir(directory); err != nil || len(entries) != 0 {
-			t.Errorf("the spool has %v, %v, want it empty", entries, err)
+		if entries, err := os.ReadDir(directory); err != nil || len(entries) != 1 || entries[0].Name() != spoolLock {
+			t.Errorf("the spool has %v, %v, want its lock only", entries, err)
 		}
+	})
+}
+
+// While a reload is under way, the old instance keeps its spool; the new one
+// takes it over when the old has closed, and no row is sent twice.
+func TestTwoInstancesShareASpool(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake, directory := newFakeAzure(t), t.TempDir()
+		withSpool := func(o *AzureMonitorOptions) { o.SpoolDirectory = directory }
+		fake.unreachable = true
+		old := newAzureLog(t, fake, withSpool)
+		adder(old.Log).numbered(0, 1000)
+		time.Sleep(10 * time.Second)
+		young := newAzureLog(t, fake, withSpool)
+		adder(old.Log).numbered(1000, 1000)
+		adder(young.Log).numbered(2000, 1000)
+		time.Sleep(10 * time.Second)
+		mustClose(t, old)
+		time.Sleep(10 * time.Second)
+		adder(young.Log).numbered(3000, 1000)
+		time.Sleep(10 * time.Second)
+		fake.set(func() { fake.unreachable = false })
+		time.Sleep(2 * time.Minute)
+		mustClose(t, young)
+		expectAll(t, fake.names(), 4000)
+		checkTotals(t, old, 2000)
+		checkTotals(t, young, 2000)
 	})
 }
 
@@ -52,10 +79,11 @@ func TestAzureMonitorCloseInAHungCall(t *testing.T) {
 		t.Run("spool "+strconv.FormatBool(spooled), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				hung := func(ctx context.Context, _ []byte) error { <-ctx.Done(); return ctx.Err() }
+				directory := t.TempDir()
 				var kept *spool
 				if spooled {
 					var err error
-					if kept, err = openSpool(t.TempDir(), 1<<20); err != nil {
+					if kept, err = openSpool(directory, 1<<20); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -70,7 +98,8 @@ func TestAzureMonitorCloseInAHungCall(t *testing.T) {
 					t.Errorf("Close() took %v, want at most %v", waited, closeTimeout)
 				}
 				s := log.Statistics()[0]
-				if spooled && (err != nil || s.Written != 100 || len(kept.files) != 1) || !spooled && (err == nil || s.Refused != 100) {
+				files, _ := filepath.Glob(filepath.Join(directory, "*"+spoolSuffix))
+				if spooled && (err != nil || s.Written != 100 || len(files) != 1) || !spooled && (err == nil || s.Refused != 100) {
 					t.Errorf("Close() = %v, Statistics() = %+v, want the records in the spool if there is one, or lost", err, s)
 				}
 				checkTotals(t, log, 100)
@@ -123,6 +152,9 @@ func TestSpoolOnAFullDisk(t *testing.T) {
 	s, err := openSpool(t.TempDir(), 1<<20)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if !s.claim() {
+		t.Fatal("claim() = false, want the spool")
 	}
 	if err := os.RemoveAll(s.directory); err != nil {
 		t.Fatal(err)

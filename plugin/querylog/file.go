@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/DeRuina/timberjack"
@@ -14,17 +15,22 @@ import (
 const (
 	// watchInterval is how often the file's place is looked at.
 	watchInterval = 500 * time.Millisecond
+	// lockAge is how long no rotation takes.
+	lockAge       = time.Minute
 	day           = 24 * time.Hour
 	defaultSize   = 100 << 20
 	fileMode      = 0o640
+	directoryMode = 0o750
 	// librarySize is the size in MiB at which the library would rotate by itself:
 	// never, because we do it.
 	librarySize = math.MaxInt32
 )
 
 // FileOptions say where lines are written and when a new file is begun. Rotated
-// files stand beside the current one, with the time and the reason (size, time,
-// moved) in the name: query-2026-03-01T00-00-00.000-time.log.gz for query.log.
+// files stand beside the current one, with the time and the reason (size or
+// time) in the name: query-2026-03-01T00-00-00.000-time.log.gz for query.log.
+//
+// A device, a pipe or a symbolic link is written to and never rotated.
 type FileOptions struct {
 	// Path is the current file's. Its directory must exist when the sink is
 	// made; one that vanishes later is made again.
@@ -53,20 +59,12 @@ func NewFile(options FileOptions) (Sink, error) {
 	if options.MaxSize == 0 {
 		options.MaxSize = defaultSize
 	}
-	f := &file{options: options, appends: true}
-	if err := f.adopt(); err != nil {
+	f := &file{options: options}
+	f.lines.to = f
+	if err := f.open(); err != nil {
 		return nil, err
 	}
-	f.lines.to = f
-	f.rotating = &timberjack.Logger{
-		Filename:    options.Path,
-		MaxSize:     librarySize,
-		MaxBackups:  options.MaxFiles,
-		MaxAge:      int((options.MaxAge + day - 1) / day),
-		Compression: options.Compression,
-		FileMode:    fileMode,
-	}
-	return f, nil
+	return f, f.leave()
 }
 
 func (o *FileOptions) check() error {
@@ -81,48 +79,73 @@ func (o *FileOptions) check() error {
 	return nil
 }
 
-// file is a sink. All of it belongs to its outlet's goroutine. The library
-// renames, compresses and deletes; when that is due is decided here, because it
-// would look only when it is written to.
+// file is a sink. All of it belongs to its outlet's goroutine.
+//
+// It writes by itself, always appending, because another instance of us may
+// have the file too while a reload is under way. The library renames and makes
+// files, compresses and deletes; a Logger of it lives for one rotation, because
+// it would keep the file open, and the space of one that was deleted.
 type file struct {
-	options  FileOptions
-	lines    lineWriter
-	rotating *timberjack.Logger
-
-	// opened is the file as it was found at its place after it was opened; nil
-	// where that is to be looked at after the next write.
+	options FileOptions
+	lines   lineWriter
+	// handle is nil while the file is not open; opened is what it is.
+	handle *os.File
 	opened os.FileInfo
 	size   int64
+	// fixed: what is at the path is no regular file. A device, a pipe or a
+	// symbolic link must not be renamed.
+	fixed bool
 	// period is the multiple of RotateEvery that the file belongs to.
 	period  int64
 	watched time.Time
-	// appends: the library opened the file to append. It does not so after a
-	// rotation: it would go on after a hole where somebody truncates the file.
-	appends bool
+	// tidying is closed when the library has compressed and deleted; nil where
+	// it has not begun.
+	tidying chan struct{}
 }
 
-// adopt learns what is at the path, and makes it where there is nothing.
-func (f *file) adopt() error {
-	opened, err := os.OpenFile(f.options.Path, os.O_APPEND|os.O_CREATE|os.O_RDWR, fileMode)
+// open opens what is at the path, and makes it where there is nothing.
+func (f *file) open() error {
+	handle, err := os.OpenFile(f.options.Path, os.O_APPEND|os.O_CREATE|os.O_RDWR, fileMode)
 	if errors.Is(err, os.ErrPermission) {
-		opened, err = os.OpenFile(f.options.Path, os.O_APPEND|os.O_WRONLY, fileMode)
+		handle, err = os.OpenFile(f.options.Path, os.O_APPEND|os.O_WRONLY, fileMode)
 	}
 	if err != nil {
 		return err
 	}
-	defer opened.Close()
-	information, err := opened.Stat()
+	information, err := handle.Stat()
 	if err != nil {
+		_ = handle.Close()
 		return err
 	}
-	f.size, f.period = information.Size(), f.periodOf(information.ModTime())
+	f.handle, f.opened, f.size, f.lines.torn = handle, information, information.Size(), false
+	f.period = f.periodOf(information.ModTime())
+	place, err := os.Lstat(f.options.Path)
+	f.fixed = err == nil && !place.Mode().IsRegular()
 	var last [1]byte
 	if f.size > 0 && information.Mode().IsRegular() {
 		// A crash, or a full disk, left a part of a line.
-		_, err := opened.ReadAt(last[:], f.size-1)
+		_, err := handle.ReadAt(last[:], f.size-1)
 		f.lines.torn = err == nil && last[0] != '\n'
 	}
 	return nil
+}
+
+// openAgain opens the file, and makes its directory again where that is gone.
+func (f *file) openAgain() error {
+	if err := os.MkdirAll(filepath.Dir(f.options.Path), directoryMode); err != nil {
+		return err
+	}
+	return f.open()
+}
+
+// leave lets go of the file.
+func (f *file) leave() error {
+	if f.handle == nil {
+		return nil
+	}
+	handle := f.handle
+	f.handle = nil
+	return handle.Close()
 }
 
 func (f *file) newEncoder() encoder { return appendJSON }
@@ -130,7 +153,7 @@ func (f *file) takesMessages() bool { return false }
 
 // Write is for lines.
 func (f *file) Write(data []byte) (int, error) {
-	taken, err := f.rotating.Write(data)
+	taken, err := f.handle.Write(data)
 	f.size += int64(taken)
 	return taken, err
 }
@@ -138,21 +161,16 @@ func (f *file) Write(data []byte) (int, error) {
 // write first begins a new file where one is due. Where it cannot, because the
 // directory may not be written, lines go on into the old one.
 func (f *file) write(b *block) (lost int, err error) {
-	var failure error
-	switch period := f.periodOf(time.Now()); {
-	case f.size == 0:
-		f.period = period
-	case period != f.period:
-		failure = f.rotate("time")
-	case f.size+int64(len(b.data)) > f.options.MaxSize:
-		failure = f.rotate("size")
+	if f.handle == nil {
+		if err := f.openAgain(); err != nil {
+			return b.records, err
+		}
 	}
-	lost, err = f.lines.write(b)
-	if f.opened == nil {
-		// The library opens at the first write.
-		f.opened, _ = os.Stat(f.options.Path)
+	failure := f.rotateIfDue(time.Now(), len(b.data))
+	if f.handle == nil {
+		return b.records, failure
 	}
-	if err == nil {
+	if lost, err = f.lines.write(b); err == nil {
 		err = failure
 	}
 	return lost, err
@@ -165,66 +183,129 @@ func (f *file) periodOf(t time.Time) int64 {
 	return t.UnixNano() / int64(f.options.RotateEvery)
 }
 
-// rotate begins a new file.
+// rotateIfDue begins a new file where a period is over, or so many bytes more
+// have no room.
+func (f *file) rotateIfDue(now time.Time, more int) error {
+	switch period := f.periodOf(now); {
+	case f.size == 0:
+		f.period = period // nothing of an earlier one is in it
+	case f.fixed:
+	case period != f.period:
+		return f.rotate("time")
+	case f.size+int64(more) > f.options.MaxSize:
+		return f.rotate("size")
+	}
+	return nil
+}
+
+// rotate begins a new file, unless another instance of us has done so already
+// or is about to.
 func (f *file) rotate(reason string) error {
-	if err := f.rotating.RotateWithReason(reason); err != nil {
+	unlock, err := f.lock()
+	if err != nil {
 		return fmt.Errorf("rotating %s: %w", f.options.Path, err)
 	}
-	f.size, f.period, f.lines.torn, f.appends = 0, f.periodOf(time.Now()), false, false
-	f.opened, _ = os.Stat(f.options.Path)
+	if unlock == nil {
+		return nil
+	}
+	defer unlock()
+	inPlace := f.isInPlace()
+	// Not every system can rename an open file.
+	_ = f.leave()
+	if inPlace {
+		err = f.setAside(reason)
+	}
+	return errors.Join(err, f.openAgain())
+}
+
+// lock makes sure that one instance rotates at a time, by a file that only one
+// can make. It returns nil for unlock where another is rotating. A lock that is
+// old was left by a crash.
+func (f *file) lock() (unlock func(), err error) {
+	path := f.options.Path + ".rotating"
+	made, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, fileMode)
+	if errors.Is(err, os.ErrExist) {
+		if left, err := os.Stat(path); err == nil && time.Since(left.ModTime()) > lockAge {
+			return nil, os.Remove(path)
+		}
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return func() { _ = os.Remove(path) }, made.Close()
+}
+
+// setAside has the library rename the file and make a new one. It compresses
+// and deletes meanwhile; one that is still at it is not joined by a second,
+// because the next will find what that one left.
+func (f *file) setAside(reason string) error {
+	logger := &timberjack.Logger{Filename: f.options.Path, MaxSize: librarySize, FileMode: fileMode}
+	tidied := make(chan struct{})
+	if f.isTidy() {
+		logger.MaxBackups, logger.Compression = f.options.MaxFiles, f.options.Compression
+		logger.MaxAge = int((f.options.MaxAge + day - 1) / day)
+		f.tidying = tidied
+	}
+	err := logger.RotateWithReason(reason)
+	go func() {
+		defer close(tidied)
+		_ = logger.Close() // lets go of the file at once, then waits
+	}()
+	if err != nil {
+		return fmt.Errorf("rotating %s: %w", f.options.Path, err)
+	}
 	return nil
+}
+
+func (f *file) isTidy() bool {
+	select {
+	case <-f.tidying:
+		return true
+	default:
+		return f.tidying == nil
+	}
+}
+
+// isInPlace reports whether the file that is open is the one at the path.
+func (f *file) isInPlace() bool {
+	there, err := os.Stat(f.options.Path)
+	if err != nil || !os.SameFile(f.opened, there) {
+		return false
+	}
+	f.size = there.Size() // somebody may have truncated it
+	return true
 }
 
 // tick rotates by age where there is no traffic to do it, and notices within a
 // second that the file is no longer where its path says: deleted, renamed,
-// replaced, or truncated.
+// replaced.
 func (f *file) tick(now time.Time) (int, error) {
 	if now.Sub(f.watched) < watchInterval {
 		return 0, errNoNews
 	}
 	f.watched = now
-	switch reason := f.isWrong(); {
-	case reason != "":
-		return 0, f.rotate(reason)
-	case f.size > 0 && f.periodOf(now) != f.period:
+	if f.handle != nil && !f.isInPlace() {
+		_ = f.leave()
+		return 0, f.openAgain()
+	}
+	if f.size > 0 && !f.fixed && f.periodOf(now) != f.period {
 		return 0, f.rotate("time")
 	}
 	return 0, errNoNews
 }
 
-// isWrong compares the file at the path with the one that is open, and returns
-// why a new one must be begun; empty where none must. A rotation makes the
-// directory again, and puts aside what stands in the file's place.
-func (f *file) isWrong() string {
-	if f.opened == nil {
-		return ""
-	}
-	there, err := os.Stat(f.options.Path)
-	switch {
-	case err != nil:
-		return "moved"
-	case !os.SameFile(f.opened, there):
-		if there.Size() == 0 {
-			// As logrotate leaves it: not worth keeping. Where that fails, it is kept.
-			_ = os.Remove(f.options.Path)
-		}
-		return "moved"
-	case there.Size() < f.size && !f.appends:
-		return "truncated"
-	}
-	f.size = there.Size()
-	return ""
-}
-
 // close waits for the compression that was begun, until ctx ends; what is left
-// of it is done after the next start.
+// of it is done after the next rotation.
 func (f *file) close(ctx context.Context) (int, error) {
-	closed := make(chan error, 1)
-	go func() { closed <- f.rotating.Close() }()
+	err := f.leave()
+	if f.isTidy() {
+		return 0, err
+	}
 	select {
-	case err := <-closed:
+	case <-f.tidying:
 		return 0, err
 	case <-ctx.Done():
-		return 0, errors.New("a rotated file is not compressed yet; that is done after the next start")
+		return 0, errors.New("a rotated file is not compressed yet; that is done after the next rotation")
 	}
 }

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/klauspost/compress/zstd"
 )
 
 // newFileLog makes a log with one file at path. It is closed by the test.
@@ -36,14 +38,18 @@ func namesIn(t testing.TB, path string) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if filepath.Ext(path) == ".gz" {
-		reader, err := gzip.NewReader(bytes.NewReader(data))
-		if err != nil {
-			t.Fatalf("%s: %v", path, err)
-		}
-		if data, err = io.ReadAll(reader); err != nil {
-			t.Fatalf("%s: %v", path, err)
-		}
+	var reader io.Reader = bytes.NewReader(data)
+	switch filepath.Ext(path) {
+	case ".gz":
+		reader, err = gzip.NewReader(reader)
+	case ".zst":
+		reader, err = zstd.NewReader(reader, zstd.WithDecoderConcurrency(1))
+	}
+	if err != nil {
+		t.Fatalf("%s: %v", path, err)
+	}
+	if data, err = io.ReadAll(reader); err != nil {
+		t.Fatalf("%s: %v", path, err)
 	}
 	return wholeNames(data)
 }
@@ -79,30 +85,59 @@ func filesOf(t testing.TB, directory string) []string {
 }
 
 func TestFileRotatesBySize(t *testing.T) {
-	for _, compression := range []string{"", "gzip"} {
+	for _, compression := range []string{"", "gzip", "zstd"} {
 		t.Run("compression="+compression, func(t *testing.T) {
-			directory := t.TempDir()
-			path := filepath.Join(directory, "query.log")
-			log := newFileLog(t, FileOptions{Path: path, MaxSize: 200_000, Compression: compression})
-			adder(log.Log).numbered(0, 3000)
-			mustClose(t, log)
-			var names []string
-			files := filesOf(t, directory)
-			for _, name := range files {
-				if rotated := name != "query.log"; rotated && (filepath.Ext(name) == ".gz") != (compression == "gzip") {
-					t.Errorf("the rotated file is called %s with compression %q", name, compression)
-				}
-				if information, err := os.Stat(filepath.Join(directory, name)); err != nil || information.Size() > 200_000 {
-					t.Errorf("%s has %d bytes, %v, want at most 200,000", name, information.Size(), err)
-				}
-				names = append(names, namesIn(t, filepath.Join(directory, name))...)
-			}
-			if len(files) < 5 {
-				t.Errorf("there are %d files, want at least 5 of a million bytes", len(files))
-			}
-			expectNumbered(t, names, 3000)
+			synctest.Test(t, func(t *testing.T) { fileRotatesBySize(t, compression) })
 		})
 	}
+}
+
+func fileRotatesBySize(t *testing.T, compression string) {
+	directory := t.TempDir()
+	path := filepath.Join(directory, "query.log")
+	log := newFileLog(t, FileOptions{Path: path, MaxSize: 200_000, Compression: compression})
+	for number := range 30 {
+		adder(log.Log).numbered(100*number, 100)
+		time.Sleep(time.Second)
+	}
+	mustClose(t, log)
+	var names []string
+	files := filesOf(t, directory)
+	for _, name := range files {
+		if want := map[string]string{"": ".log", "gzip": ".gz", "zstd": ".zst"}[compression]; name != "query.log" && filepath.Ext(name) != want {
+			t.Errorf("the rotated file is called %s with compression %q", name, compression)
+		}
+		if information, err := os.Stat(filepath.Join(directory, name)); err != nil || information.Size() > 200_000 {
+			t.Errorf("%s has %d bytes, %v, want at most 200,000", name, information.Size(), err)
+		}
+		names = append(names, namesIn(t, filepath.Join(directory, name))...)
+	}
+	if len(files) < 5 {
+		t.Errorf("there are %d files, want at least 5 of a million bytes", len(files))
+	}
+	expectNumbered(t, names, 3000)
+}
+
+// While a reload is under way, two instances have the file. Neither writes over
+// the other's lines, whoever rotates.
+func TestTwoInstancesShareAFile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		directory := t.TempDir()
+		path := filepath.Join(directory, "query.log")
+		old, young := newFileLog(t, FileOptions{Path: path, MaxSize: 60_000}), newFileLog(t, FileOptions{Path: path, MaxSize: 60_000})
+		for number := range 100 {
+			adder(old.Log).numbered(20*number, 10)
+			adder(young.Log).numbered(20*number+10, 10)
+			time.Sleep(300 * time.Millisecond)
+		}
+		mustClose(t, old)
+		mustClose(t, young)
+		var names []string
+		for _, name := range filesOf(t, directory) {
+			names = append(names, namesIn(t, filepath.Join(directory, name))...)
+		}
+		expectAll(t, names, 2000)
+	})
 }
 
 func TestFileKeepsOnlySoMany(t *testing.T) {
@@ -300,6 +335,27 @@ func TestNewFileRefuses(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A symbolic link is never renamed: /dev/stdout is one.
+func TestFileThatIsALinkIsNotRotated(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		directory := t.TempDir()
+		path, target := filepath.Join(directory, "query.log"), filepath.Join(directory, "target")
+		if err := os.Symlink(target, path); err != nil {
+			t.Fatal(err)
+		}
+		log := newFileLog(t, FileOptions{Path: path, MaxSize: 1000, RotateEvery: time.Minute})
+		for number := range 10 {
+			adder(log.Log).numbered(10*number, 10)
+			time.Sleep(time.Minute)
+		}
+		mustClose(t, log)
+		if files := filesOf(t, directory); len(files) != 2 {
+			t.Errorf("the directory has %q, want the link and its target", files)
+		}
+		expectNumbered(t, namesIn(t, target), 100)
+	})
 }
 
 // A reader that hangs: nobody reads the pipe that stdout is.

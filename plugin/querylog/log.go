@@ -111,9 +111,7 @@ func (l *Log) Appender() *Appender {
 // sinks in that order; those of different goroutines can change places.
 func (l *Log) Log(r *Record) {
 	for _, a := range l.shared {
-		if a.mutex.TryLock() {
-			a.add(r)
-			a.mutex.Unlock()
+		if a.tryAdd(r) {
 			return
 		}
 	}
@@ -126,9 +124,7 @@ func (l *Log) sweep(index int) {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
 	for _, a := range l.appenders {
-		a.mutex.Lock()
-		a.parts[index].flush()
-		a.mutex.Unlock()
+		a.sweep(index)
 	}
 }
 

@@ -11,15 +11,18 @@ import (
 const (
 	spoolSuffix   = ".json.gz"
 	spoolNew      = ".new"
+	spoolLock     = "lock"
 	spoolFileMode = 0o600
 )
 
 // spool keeps shipments in a directory, one file each, oldest first, and never
 // more than a number of bytes: the oldest go first. It is guarded by its
-// shipper's mutex.
+// shipper's mutex. While a reload is under way, two instances have the same
+// directory: only the one that holds its lock uses it.
 type spool struct {
 	directory string
 	limit     int64
+	lock      *os.File // nil where another instance has it
 	files     []*spooled
 	size      int64
 	next      uint64
@@ -36,26 +39,51 @@ type spooled struct {
 	busy bool
 }
 
-// openSpool takes over what is in a directory, which it makes if need be.
+// openSpool makes a directory if need be, and sees that it can be written: at
+// the start, not in an outage.
 func openSpool(directory string, limit int64) (*spool, error) {
 	if err := os.MkdirAll(directory, 0o700); err != nil {
 		return nil, err
 	}
-	s := &spool{directory: directory, limit: limit}
-	entries, err := os.ReadDir(directory)
-	if err != nil {
-		return nil, err
-	}
-	for _, entry := range entries {
-		s.adopt(entry)
-	}
-	// That it can be written is seen at the start, not in an outage.
-	probe, err := os.CreateTemp(directory, "probe-*"+spoolNew)
+	probe, err := os.CreateTemp(directory, "probe-*")
 	if err != nil {
 		return nil, err
 	}
 	_ = probe.Close()
-	return s, os.Remove(probe.Name())
+	return &spool{directory: directory, limit: limit}, os.Remove(probe.Name())
+}
+
+// claim takes over what is in the directory, unless another instance still has
+// it, and reports whether it is ours now and was not before.
+func (s *spool) claim() bool {
+	if s.lock != nil {
+		return false
+	}
+	lock, err := os.OpenFile(filepath.Join(s.directory, spoolLock), os.O_CREATE|os.O_RDWR, spoolFileMode)
+	if err != nil {
+		return false
+	}
+	if !tryLock(lock) {
+		_ = lock.Close()
+		return false
+	}
+	s.lock = lock
+	entries, _ := os.ReadDir(s.directory)
+	for _, entry := range entries {
+		s.adopt(entry)
+	}
+	return true
+}
+
+// isOurs reports whether the spool can be used; a nil spool cannot.
+func (s *spool) isOurs() bool { return s != nil && s.lock != nil }
+
+// leave gives the directory to the next instance.
+func (s *spool) leave() {
+	if s.isOurs() {
+		_ = s.lock.Close()
+		s.lock, s.files, s.size = nil, nil, 0
+	}
 }
 
 // adopt takes a file over that an earlier process left. ReadDir sorts by name,
