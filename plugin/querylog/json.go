@@ -159,6 +159,7 @@ func appendNumber(line []byte, key string, number int) []byte {
 
 // appendFlags writes the names of the flags that are set, with spaces between.
 func appendFlags(line []byte, key string, flags Flags) []byte {
+	flags &= 1<<len(flagNames) - 1 // the others have no name
 	if flags == 0 {
 		return line
 	}
