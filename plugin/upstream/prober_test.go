@@ -48,7 +48,7 @@ func TestDown(t *testing.T) {
 		{"silent for this name only", silent, after(ms, always(t, nil)), false, 2},
 		{"silent, probe refused", silent, after(ms, always(t, rcode(dns.RcodeRefused))), false, 2},
 		{"silent over UDP", silent, byTransport(silent, servfail), false, 2},
-		{"silent over TCP", silent, byTransport(servfail, silent), false, 2},
+		{"silent over TCP", silent, byTransport(after(ms, servfail), silent), false, 2},
 		{"silent", silent, silent, true, 4},
 		{"silent over UDP, hangs up", silent, byTransport(silent, hangUp), true, 4},
 	}
