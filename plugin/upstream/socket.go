@@ -3,7 +3,6 @@ package upstream
 import (
 	"context"
 	"errors"
-	"math"
 	"net"
 	"net/netip"
 	"os"
@@ -72,10 +71,14 @@ func (s *socket) arm(now time.Time) error {
 	return s.conn.SetReadDeadline(wake)
 }
 
+// bufferSize is what a socket's reader takes of a datagram. A server that sends more
+// than the size we offer sends 4,096 bytes at most, unless it was told to send more: of
+// such a reply the rest is lost, which shows, and it is asked for over TCP.
+const bufferSize = 4096
+
 // read delivers what the socket receives until the socket is closed.
 func (u *udp) read(s *socket) {
-	// A server may send more than the size we offer, up to what UDP carries.
-	buffer := make([]byte, math.MaxUint16)
+	buffer := make([]byte, bufferSize)
 	for {
 		n, err := s.conn.Read(buffer)
 		switch {

@@ -88,7 +88,7 @@ func TestRetireAfterAge(t *testing.T) {
 func TestIdleSocketsClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, _ := newInMemory(t, "192.0.2.1:53", always(t, nil))
-		for range 50 {
+		for range 20 * poolSize { // every socket is chosen
 			if _, err := s.Exchange(t.Context(), testQuestion); err != nil {
 				t.Fatal(err)
 			}

@@ -10,15 +10,18 @@ import (
 	"time"
 )
 
-// poolSize is the number of sockets that take questions. A forger has to guess one
-// of them besides the id, and eight keep a server with 10,000 questions a second
-// within a few files.
-const poolSize = 8
+// poolSize is the number of sockets that take questions. Each question goes to one of
+// them at random, which is opened when it is first needed, so that questions leave from
+// another port nearly every time (RFC 5452 section 9.2): where few are asked, a socket
+// has gone before it is chosen again. A server with any number of questions is kept
+// within as many files.
+const poolSize = 128
 
-// maxPending is the number of questions a socket may have pending. At a 64th of
+// maxPending is the number of questions a socket may have pending. At a 512th of
 // all ids, a free one is found at the first try nearly always, and a forger who
-// hits the port hits a pending id no more often than that.
-const maxPending = 1024
+// hits the port hits a pending id no more often than that. A pool holds 16,384, which
+// is more than a server with 10,000 questions a second has in the time of a reply.
+const maxPending = 128
 
 // A socket takes that many questions, and none after that time: what somebody has
 // learnt about a port is soon of no use. Both vary from socket to socket so that

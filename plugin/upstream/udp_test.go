@@ -117,10 +117,10 @@ func elapse(d time.Duration) {
 	synctest.Wait()
 }
 
-// Ports and ids must be unpredictable: several sockets are in use, and an id says
-// nothing about the next one.
+// Ports and ids must be unpredictable: questions leave from a new port nearly every
+// time, and an id says nothing about the next one.
 func TestPortsAndIDsSpread(t *testing.T) {
-	const questions = 200
+	const questions = 64
 	s, l := newLoopback(t, always(t, nil))
 	ctx := within(t)
 	for range questions {
@@ -132,13 +132,8 @@ func TestPortsAndIDsSpread(t *testing.T) {
 		t.Errorf("%d questions had %d different ids, %d of them next to the one before", questions, different, successors)
 	}
 	ports := portsOf(l.sightings())
-	if len(ports) < 4 || len(ports) > poolSize {
-		t.Errorf("%d questions used %d ports, want 4 to %d", questions, len(ports), poolSize)
-	}
-	for port, n := range ports {
-		if n > questions/2 {
-			t.Errorf("port %d had %d of %d questions", port, n, questions)
-		}
+	if len(ports) < 36 { // 50 are expected; one in a million has fewer
+		t.Errorf("%d questions used %d ports, want 36 at least", questions, len(ports))
 	}
 }
 
