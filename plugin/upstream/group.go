@@ -60,7 +60,8 @@ func (g *Group) candidates(now time.Time) []candidate {
 // rcode, or has been silent for longer than 95 of 100 of its replies took, 20 ms at
 // least and 800 ms at most (less in a group of more than four); a silent one stays
 // pending and may still win. Servers that are silent when all have been asked are
-// asked a second time, the last within 3.2 s. When an answer is there, all other
+// asked a second time, the last within 3.2 s; without EDNS where a server has never
+// replied to it (RFC 6891 section 6.2.2). When an answer is there, all other
 // queries end at once. Exchange waits until ctx is done, so ctx needs a deadline, 4 s
 // from the start.
 //

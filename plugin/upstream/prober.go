@@ -88,12 +88,12 @@ func (s *Server) probe() <-chan struct{} {
 // silent asks the probe question and reports whether the server is silent or
 // unreachable over every transport. A probe that could not be sent says nothing.
 func (s *Server) silent() bool {
-	within := min(max(3*time.Duration(s.p95.Load()), leastProbe), mostProbe)
-	ctx, cancel := context.WithTimeout(s.closing, within)
+	ctx, cancel := context.WithTimeout(s.closing, s.probeTime())
 	defer cancel()
+	q := s.probeQuery()
 	results := make(chan result, len(s.transports))
 	for _, t := range s.transports {
-		s.background.Go(func() { results <- s.send(ctx, t, s.probing, nil) })
+		s.background.Go(func() { results <- s.send(ctx, t, q, nil) })
 	}
 	silent := true
 	for range s.transports {
@@ -104,4 +104,9 @@ func (s *Server) silent() bool {
 		silent = silent && unreachable(r.err)
 	}
 	return silent
+}
+
+// probeTime returns how long a probe's reply is waited for.
+func (s *Server) probeTime() time.Duration {
+	return min(max(3*time.Duration(s.p95.Load()), leastProbe), mostProbe)
 }

@@ -44,6 +44,7 @@ type query struct {
 	wire     []byte // the whole message, its id zero
 	question []byte // the question section, part of wire
 	probe    bool   // nobody's question
+	again    bool   // the server is silent to the same, which is still pending
 }
 
 // newQuery composes q with RD set and EDNS, and no EDNS option: a client's are its own

@@ -110,8 +110,10 @@ func (r *race) start(ctx context.Context) {
 		return
 	}
 	r.late = nil
+	q := r.query
+	q.again = r.pending(r.plan[r.next].server)
 	started, index := r.enter()
-	go func() { r.finishes <- finish{index, started.server.exchange(ctx, r.query, &started.waiting)} }()
+	go func() { r.finishes <- finish{index, started.server.exchange(ctx, q, &started.waiting)} }()
 	if r.advance() {
 		r.late = time.After(max(0, r.plan[r.next].delay-r.plan[r.next-1].delay))
 	}

@@ -30,8 +30,7 @@ type Server struct {
 	background sync.WaitGroup // the prober and its probes
 	heard      chan struct{}  // has room for one: a suspicion has ended
 
-	// plainUntil is until when the server is asked without EDNS, in Unix nanoseconds.
-	plainUntil atomic.Int64
+	edns edns
 	// p95 is health's, to be read with the pacer's lock held, which may be taken with
 	// mu held.
 	p95 atomic.Int64
@@ -43,10 +42,6 @@ type Server struct {
 	alarmAt  time.Time   // zero where the alarm is not set
 	closed   bool
 }
-
-// withoutEDNSFor is how long a server that does not know EDNS is asked without it. It
-// is a server of long ago, or one behind a firewall that will be repaired.
-const withoutEDNSFor = 5 * time.Minute
 
 // Stats is what a Server does at one moment, and has done since it was made.
 type Stats struct {
@@ -190,7 +185,7 @@ func (r result) answer(server netip.AddrPort) *Answer {
 // exchange is Exchange for a query in wire form. While it waits for the budget,
 // waiting, which may be nil, is true.
 func (s *Server) exchange(ctx context.Context, q query, waiting *atomic.Bool) result {
-	if time.Now().UnixNano() < s.plainUntil.Load() {
+	if s.edns.avoided() || q.again && s.edns.unheard() {
 		return s.ask(ctx, q.plain(), waiting)
 	}
 	r := s.ask(ctx, q, waiting)
@@ -199,25 +194,9 @@ func (s *Server) exchange(ctx context.Context, q query, waiting *atomic.Bool) re
 	}
 	again := s.ask(ctx, q.plain(), waiting)
 	if again.err == nil && again.msg.Rcode != r.msg.Rcode {
-		s.plainUntil.Store(time.Now().Add(withoutEDNSFor).UnixNano())
+		s.edns.avoid()
 	}
 	return again
-}
-
-// refusesEDNS reports whether the server has to be asked again without EDNS. A
-// FORMERR or NOTIMP with an OPT record is about the question, not about EDNS.
-func (r result) refusesEDNS() bool {
-	if r.err != nil {
-		return false
-	}
-	switch r.msg.Rcode {
-	case dns.RcodeBadVers:
-		return true
-	case dns.RcodeFormatError, dns.RcodeNotImplemented:
-		return r.opt == nil
-	default:
-		return false
-	}
 }
 
 // ask sends one query over the first transport, UDP nearly always, and over the
@@ -263,7 +242,8 @@ func (s *Server) send(ctx context.Context, t transport, q query, waiting *atomic
 		r.err = s.refusal(err)
 		return r
 	}
-	permit.server = s
+	first := t == s.transports[0]
+	permit.server, permit.edns = s, first && q.edns()
 	start := time.Now()
 	wire, err := t.exchange(ctx, q, permit)
 	now := time.Now()
@@ -273,6 +253,9 @@ func (s *Server) send(ctx context.Context, t transport, q query, waiting *atomic
 	if err != nil {
 		r.err = err
 		return r
+	}
+	if first {
+		s.learnEDNS(q.edns())
 	}
 	binary.BigEndian.PutUint16(wire, 0)
 	r.msg, r.opt, r.err = unpack(wire, q.question)

@@ -160,8 +160,8 @@ func TestWithoutEDNSIsRemembered(t *testing.T) {
 		// A question that is refused either way says nothing about EDNS.
 		m.become(always(t, refuse))
 		other, _ := newInMemory(t, "192.0.2.2:53", always(t, refuse))
-		if _, err := other.Exchange(t.Context(), testQuestion); err != nil || other.plainUntil.Load() != 0 {
-			t.Errorf("Exchange = %v, and EDNS is left out until %v", err, other.plainUntil.Load())
+		if _, err := other.Exchange(t.Context(), testQuestion); err != nil || other.edns.avoided() {
+			t.Errorf("Exchange = %v, and EDNS is left out: %v", err, other.edns.avoided())
 		}
 		other.Close()
 		s.Close()

@@ -18,6 +18,7 @@ type ticket struct {
 	slot  bool // it holds a slot
 	// server is told when the query leaves, and of a late reply; nil in some tests.
 	server *Server
+	edns   bool // the query has EDNS, and is over the server's first transport
 
 	departed bool // the query has left, or is leaving
 	returned bool
@@ -103,6 +104,9 @@ func (t *ticket) unsent() bool {
 func (t *ticket) repliedLate() {
 	if t != nil && t.server != nil {
 		t.server.hears(time.Now())
+		if t.edns {
+			t.server.learnEDNS(true)
+		}
 	}
 }
 
