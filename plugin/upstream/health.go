@@ -29,6 +29,10 @@ type Health struct {
 	Down bool
 	// Since is when Down became what it is. It is zero for a server that was never down.
 	Since time.Time
+	// Returned is when a reply last ended a suspicion, be it that the server was down or
+	// was suspected only: what was asked before may have failed because of the server, and
+	// is worth asking again. It is zero for a server that was never suspected.
+	Returned time.Time
 	// Suspected says that the server is silent and being probed: for 800 ms, or, where
 	// five queries in a row are without a reply, for three times P95 and 100 ms at least;
 	// or that Suspect was called. A server that is down is suspected, too.
@@ -50,6 +54,7 @@ type health struct {
 	suspected            bool
 	down                 bool
 	since                time.Time
+	returned             time.Time // when a reply has last ended a suspicion
 	// cleared is when a probe's reply has last ended a suspicion.
 	cleared time.Time
 }
@@ -73,6 +78,9 @@ func (h *health) replied(now time.Time) (returned bool) {
 	returned = h.down
 	if returned {
 		h.since = now
+	}
+	if h.suspected {
+		h.returned = now
 	}
 	h.silent = 0
 	h.suspected, h.down = false, false
@@ -143,7 +151,7 @@ func (h *health) confirm(now time.Time) bool {
 
 func (h *health) report() Health {
 	return Health{
-		Down: h.down, Since: h.since, Suspected: h.suspected,
+		Down: h.down, Since: h.since, Returned: h.returned, Suspected: h.suspected,
 		RTT: h.trips.smoothed, Variance: h.trips.variance, P95: h.trips.p95(),
 	}
 }

@@ -197,3 +197,45 @@ func TestSuspect(t *testing.T) {
 		})
 	}
 }
+
+// A reply that ends a suspicion is told, whether or not the server was found down.
+func TestReturned(t *testing.T) {
+	tests := []struct {
+		name         string
+		silent, rest time.Duration // a question without a reply, and the time after it
+		suspected    bool
+		down         bool
+	}{
+		{"not suspected", suspicion / 2, 0, false, false},
+		{"suspected only", suspicion, leastProbe / 2, true, false},
+		{"down", suspicion, 2 * leastProbe, true, true},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, m := newInMemory(t, "192.0.2.1:53", silent)
+				m.probed = silent
+				defer s.Close()
+				_ = askFor(t, s, tc.silent)
+				elapse(tc.rest)
+				if got := s.Health(); got.Suspected != tc.suspected || got.Down != tc.down || !got.Returned.IsZero() {
+					t.Errorf("Health() = %+v, want suspected: %v, down: %v, not returned", got, tc.suspected, tc.down)
+				}
+				m.become(always(t, nil))
+				var want time.Time
+				if tc.suspected {
+					want = time.Now()
+				}
+				for range 3 { // later replies end no suspicion
+					if err := askFor(t, s, time.Second); err != nil {
+						t.Fatal(err)
+					}
+					elapse(time.Second)
+				}
+				if got := s.Health(); !got.Returned.Equal(want) {
+					t.Errorf("Health() = %+v, want returned at %v", got, want)
+				}
+			})
+		})
+	}
+}
