@@ -114,8 +114,7 @@ func (s *service) tooEarly(way *route, failure cache.Entry, now time.Time) bool 
 	if !failure.Exists() || !now.Before(failure.HeldUntil()) {
 		return false
 	}
-	// The question that failed had left by then, up to replyTime before.
-	return !returnedSince(way.group, failure.Stored().Add(-replyTime))
+	return !returnedSince(way.group, failure.Stored())
 }
 
 // failing reports whether every server of a group is down or about to be found so.
@@ -131,7 +130,7 @@ func failing(group *upstream.Group) bool {
 // returnedSince reports whether a server of a group came back after a moment.
 func returnedSince(group *upstream.Group, moment time.Time) bool {
 	for _, server := range group.Servers {
-		if health := server.Health(); !health.Down && health.Since.After(moment) {
+		if health := server.Health(); !health.Suspected && health.Returned.After(moment) {
 			return true
 		}
 	}
@@ -176,6 +175,10 @@ func (s *service) fetch(ctx context.Context, o *outcome) {
 	}
 }
 
+// flightTime bounds a question upstream. It ends a little before those who wait for it
+// have to reply, so that they, and whoever asks next, know what became of it.
+const flightTime = replyTime - 50*time.Millisecond
+
 // flightKey is the same for questions that share an upstream question.
 type flightKey struct {
 	question cache.Key
@@ -187,12 +190,13 @@ type flightKey struct {
 // askUpstream asks and keeps what comes, unless answers were flushed meanwhile:
 // then it may be what the operator wants to be rid of.
 func (s *service) askUpstream(ctx context.Context, q query, match catalog.Match, way *route, epoch uint64) *outcome {
-	ctx, cancel := context.WithTimeout(ctx, replyTime)
+	ctx, cancel := context.WithTimeout(ctx, flightTime)
 	defer cancel()
 	landed := &outcome{query: q, match: match, route: way}
 	if s.recallNewer(landed) {
 		return landed
 	}
+	asked := s.now()
 	s.ask(ctx, landed)
 	reply := &dns.Msg{MsgHdr: dns.MsgHdr{Rcode: dns.RcodeServerFailure}}
 	if landed.answer != nil {
@@ -200,7 +204,13 @@ func (s *service) askUpstream(ctx context.Context, q query, match catalog.Match,
 	}
 	meta := cache.Meta{Verdict: uint8(landed.finding.Verdict), Group: way.id, Flags: landed.fallback.flag(), Site: way.siteOf(landed.group)}
 	meta.ExtendedError, meta.Flags = landed.upstreamError(meta.Flags)
-	entry, err := cache.Make(&q.key, reply, meta, s.lifetimes(landed), s.now())
+	stored, bounds := s.now(), s.lifetimes(landed)
+	if isOutage(landed.failure) {
+		// Silence is as old as its question, so that a return since then counts.
+		took := stored.Sub(asked)
+		stored, bounds.FailureTTL, bounds.RefreshHold = asked, bounds.FailureTTL+took, bounds.RefreshHold+took
+	}
+	entry, err := cache.Make(&q.key, reply, meta, bounds, stored)
 	if err != nil {
 		landed.answer, landed.finding = nil, verdict.Finding{}
 		landed.fail(fmt.Errorf("group %q: %w", way.group.Name, err))

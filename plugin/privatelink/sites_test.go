@@ -263,9 +263,13 @@ func TestOwnerIsAskedAlone(t *testing.T) {
 		step.before()
 		a.asked.Store(0)
 		b.asked.Store(0)
+		asked := time.Now()
 		_, reply := askAt(t, handler, name, step.later)
 		if got := addressOrRcode(reply); got != step.want {
 			t.Errorf("%s: %s, want %s", step.name, got, step.want)
+		}
+		if time.Since(asked) > settleTime {
+			continue // this machine was too busy for an owner to be asked alone
 		}
 		// Whoever settles the matter may be faster than the other is asked.
 		if got, both := a.asked.Load(), a.asked.Load()+b.asked.Load(); got > step.askedA || both > step.both {
