@@ -123,6 +123,9 @@ func TestAzureMonitorOverHTTPS(t *testing.T) {
 	for number := range count {
 		adder(appender.Add).numbered(number, 1)
 	}
+	appender.Flush()
+	// A slow machine must not meet the end of Close's patience.
+	eventually(t, "the full calls", func() bool { return len(fake.names()) > count*8/10 })
 	mustClose(t, log)
 	expectAll(t, fake.names(), count)
 	if calls := len(fake.calls); calls < 4 || calls > 5 {

@@ -334,13 +334,13 @@ func TestNewRefuses(t *testing.T) {
 // eventually waits for what another goroutine does; files and sockets have no fake.
 func eventually(t *testing.T, what string, reached func() bool) {
 	t.Helper()
-	ticker, end := time.NewTicker(5*time.Millisecond), time.After(10*time.Second)
+	ticker, end := time.NewTicker(5*time.Millisecond), time.After(time.Minute)
 	defer ticker.Stop()
 	for !reached() {
 		select {
 		case <-ticker.C:
 		case <-end:
-			t.Fatalf("waited 10 s for %s", what)
+			t.Fatalf("waited a minute for %s", what)
 		}
 	}
 }
