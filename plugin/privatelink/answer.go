@@ -127,10 +127,11 @@ func failing(group *upstream.Group) bool {
 	return true
 }
 
-// returnedSince reports whether a server of a group came back after a moment.
+// returnedSince reports whether a server of a group came back after a moment. One that
+// was only suspected does not count: a name that gets no reply may be all there was.
 func returnedSince(group *upstream.Group, moment time.Time) bool {
 	for _, server := range group.Servers {
-		if health := server.Health(); !health.Suspected && health.Returned.After(moment) {
+		if health := server.Health(); !health.Down && health.Since.After(moment) {
 			return true
 		}
 	}
