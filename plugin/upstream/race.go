@@ -206,7 +206,7 @@ func (r *run) attempt() Attempt {
 	case errors.Is(r.result.err, context.DeadlineExceeded):
 		a.Err = ErrSilent
 	case r.result.err == nil:
-		a.Rcode = r.result.msg.Rcode
+		a.Rcode, a.EDE = r.result.msg.Rcode, extendedErrors(r.result.opt)
 	}
 	return a
 }

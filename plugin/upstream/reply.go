@@ -189,17 +189,3 @@ func removeOPT(msg *dns.Msg) (found *dns.OPT, err error) {
 	msg.Extra = kept
 	return found, nil
 }
-
-// extendedErrors returns the extended DNS errors of an OPT record, which may be nil.
-func extendedErrors(opt *dns.OPT) []dns.EDNS0_EDE {
-	if opt == nil {
-		return nil
-	}
-	var list []dns.EDNS0_EDE
-	for _, option := range opt.Option {
-		if e, ok := option.(*dns.EDNS0_EDE); ok {
-			list = append(list, *e)
-		}
-	}
-	return list
-}

@@ -80,7 +80,9 @@ type Answer struct {
 	// RTT is the time from sending this query on Transport to its reply. For TCP
 	// it includes connecting; a UDP reply that led to TCP is not part of it.
 	RTT time.Duration
-	// EDE are the extended DNS errors of the reply (RFC 8914), nil if there are none.
+	// EDE are the extended DNS errors of the reply (RFC 8914), nil if there are none: the
+	// first four at most. Their texts are valid UTF-8 and have 128 bytes at most; what is
+	// longer is cut, and what is not UTF-8 left out.
 	EDE []dns.EDNS0_EDE
 	// Attempts are the queries of the group that were not answered well: servers
 	// that failed and servers that were silent until this reply came, in the order
@@ -102,6 +104,10 @@ type Attempt struct {
 	// Rcode is the full extended rcode of the reply. It means something only where
 	// Err is nil.
 	Rcode int
+	// EDE are the extended DNS errors of the reply, bounded like those of an Answer. They
+	// say why the server failed, where it says so: that DNSSEC validation did, for
+	// instance. It is nil where Err is not.
+	EDE []dns.EDNS0_EDE
 	// Err says why there is no reply, ErrSilent among others; nil means that the
 	// server replied, with Rcode.
 	Err error
