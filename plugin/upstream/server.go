@@ -224,10 +224,11 @@ func useless(err error) bool {
 }
 
 // askOver sends one query, and again where the server has closed the connection
-// before it came to it, as servers do with connections that they want to be rid of.
+// before it came to it, as servers do with connections that they want to be rid of
+// (RFC 7766 section 6.2.4).
 func (s *Server) askOver(ctx context.Context, t transport, q query, waiting *atomic.Bool) result {
 	r := s.send(ctx, t, q, waiting)
-	if errors.Is(r.err, errHungUp) {
+	if errors.Is(r.err, errHungUp) || errors.Is(r.err, errTurnedAway) {
 		return s.send(ctx, t, q, waiting)
 	}
 	return r

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -35,9 +36,15 @@ const (
 	dialTimeout = 4 * time.Second
 )
 
-// errHungUp says that the server has closed a connection on which it had replied
-// before, with our question pending: the question deserves a new connection.
-var errHungUp = errors.New("connection closed by the server")
+var (
+	// errHungUp says that the server has closed a connection on which it had replied
+	// before, with our question pending: the question deserves a new connection.
+	errHungUp = errors.New("connection closed by the server")
+	// errTurnedAway is the same of a connection without a reply before. A server that has
+	// just too many connections does so (RFC 7766 section 6.2.4), but so does a machine
+	// without a DNS server behind its port, which is as good as silence.
+	errTurnedAway = errors.New("connection closed by the server instead of a reply")
+)
 
 // connector opens a connection to the server, ready for messages.
 type connector func(ctx context.Context) (net.Conn, error)
@@ -219,13 +226,27 @@ func (t *tcp) drop(s *stream, err error) {
 	if t.closed {
 		err = ErrClosed
 	}
-	if s.replied && unreachable(err) && !errors.Is(err, context.DeadlineExceeded) {
-		err = fmt.Errorf("%w: %w", errHungUp, err)
-	}
+	err = s.hangUp(err)
 	for id, w := range s.pending {
 		delete(s.pending, id)
 		w.ticket.release()
 		w.done <- delivery{err: err}
+	}
+}
+
+// hangUp tells the end of a connection that the server has closed from others: that it
+// could not be opened, or that the server was silent on it from the start.
+func (s *stream) hangUp(err error) error {
+	gone := unreachable(err) || errors.Is(err, net.ErrClosed) // by our own writer, which has failed
+	switch {
+	case s.conn == nil || !gone || errors.Is(err, context.DeadlineExceeded):
+		return err
+	case s.replied:
+		return fmt.Errorf("%w: %w", errHungUp, err)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return err
+	default:
+		return fmt.Errorf("%w: %w", errTurnedAway, err)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net/netip"
+	"os"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -85,8 +86,8 @@ func TestConnectionsAreFew(t *testing.T) {
 	})
 }
 
-// A connection that the server closes costs nothing but another connection; one that
-// never brought a reply is a failure.
+// A connection that the server closes costs nothing but another connection. Where that
+// brings no reply either, it is a failure.
 func TestHangUp(t *testing.T) {
 	tests := []struct {
 		name    string
@@ -120,6 +121,47 @@ func TestHangUp(t *testing.T) {
 					t.Errorf("%d connections, want %d", got, want)
 				}
 				s.Close()
+			})
+		})
+	}
+}
+
+// A server that closes a new connection instead of replying is asked again once, over
+// another one; one that is silent on it is not.
+func TestTurnedAway(t *testing.T) {
+	tests := []struct {
+		name    string
+		turns   int64 // how many questions end with the connection
+		respond responder
+		want    error
+		asked   int64
+	}{
+		{"once", 1, hangUp, nil, 2},
+		{"twice", 2, hangUp, errTurnedAway, 2},
+		{"silent", 1, silent, os.ErrDeadlineExceeded, 1},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var asked atomic.Int64
+				s, m := overTCP(t, func(transport Transport, query []byte, send func([]byte)) {
+					if asked.Add(1) <= tc.turns {
+						tc.respond(transport, query, send)
+						return
+					}
+					always(t, nil)(transport, query, send)
+				})
+				m.probed = silent
+				defer s.Close()
+				if err := askFor(t, s, 2*streamDead); !errors.Is(err, tc.want) {
+					t.Errorf("Exchange = %v, want %v", err, tc.want)
+				}
+				if got := asked.Load(); got != tc.asked || int64(m.connected()) < got {
+					t.Errorf("asked %d times over %d connections, want %d, each over its own", got, m.connected(), tc.asked)
+				}
+				if got := s.Health().Suspected; got != (tc.want != nil) {
+					t.Errorf("suspected: %v after %v", got, tc.want)
+				}
 			})
 		})
 	}
