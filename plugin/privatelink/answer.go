@@ -54,7 +54,7 @@ func (s *service) recall(o *outcome) (settled bool) {
 		s.refresh(o, cache.Entry{})
 	case hit.State == cache.Failed && tooEarly:
 		o.cacheState = fromFailure
-		o.stop(dns.RcodeServerFailure, dns.ExtendedErrorCodeCachedError, "an upstream failed on this question a moment ago")
+		o.stopAgain(hit.Failure)
 		s.useUnsigned(o)
 	default:
 		o.stale = hit.Entry

@@ -120,11 +120,26 @@ func (o *outcome) fail(err error) {
 	o.failure = err
 	code := dns.ExtendedErrorCodeNoReachableAuthority
 	for _, attempt := range o.attempts() {
-		if attempt.Err == nil {
-			code = dns.ExtendedErrorCodeNetworkError
+		if attempt.Err != nil {
+			continue
+		}
+		code = dns.ExtendedErrorCodeNetworkError
+		if len(attempt.EDE) > 0 {
+			code = attempt.EDE[0].InfoCode // the server knows better (RFC 8914, section 3)
+			break
 		}
 	}
 	o.stop(dns.RcodeServerFailure, code, err.Error())
+}
+
+// stopAgain tells a failure that is kept: what the server said of it, if that was more
+// than silence.
+func (o *outcome) stopAgain(failure cache.Entry) {
+	code := dns.ExtendedErrorCodeCachedError
+	if meta := failure.Meta(); meta.Flags&toldError != 0 && meta.ExtendedError != dns.ExtendedErrorCodeNetworkError && meta.ExtendedError != dns.ExtendedErrorCodeNoReachableAuthority {
+		code = meta.ExtendedError
+	}
+	o.stop(dns.RcodeServerFailure, code, "an upstream failed on this question a moment ago")
 }
 
 // adopt takes over what a shared question brought. It is shared: nothing in it
@@ -141,7 +156,10 @@ const toldError = 1 << 7
 
 // upstreamError is the extended error to be kept with an answer, and the flags.
 func (o *outcome) upstreamError(flags uint8) (code uint16, withError uint8) {
-	if o.answer == nil || len(o.answer.EDE) == 0 {
+	switch {
+	case o.answer == nil && o.extendedError.Present:
+		return o.extendedError.Code, flags | toldError
+	case o.answer == nil || len(o.answer.EDE) == 0:
 		return 0, flags
 	}
 	return o.answer.EDE[0].InfoCode, flags | toldError
