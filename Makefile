@@ -5,7 +5,8 @@ SHELL := /bin/bash
 GO ?= go
 BINARY := bin/privatelink-dns
 RELEASE ?= $(shell git describe --tags --always --dirty 2>/dev/null)
-# The proofs put load on the machine: they run alone, by make prove.
+# The proofs put load on the machine: they run alone, behind the other tests in their
+# short form, and in full by make prove.
 PACKAGES = $(shell $(GO) list ./... | grep -v /test/prove)
 
 .DEFAULT_GOAL := help
@@ -30,6 +31,8 @@ tools: ## install what the tests need (as root, through apt), or say what is mis
 test: tools build lint ## every story, short, with the race detector
 	$(GO) test -race -shuffle=on -timeout 9m $(PACKAGES)
 	$(GO) test -count=1 -v -run 'TestScenarioTable$$' -timeout 5m ./test/lab | grep -vE '^ *(=== |--- PASS)'
+	test/fuzz.sh 10s ./plugin/wire ./plugin/cache | grep -vE '^(fuzz: elapsed|PASS)'
+	PROVE=short $(GO) test -count=1 -v -timeout 5m ./test/prove | grep -vE '^ *(=== |--- PASS)'
 
 .PHONY: lint
 lint: ## formatting, vet, and the gates on length, complexity, imports and documentation

@@ -1,9 +1,12 @@
 #!/bin/sh
-# Runs every fuzz target of the module for the time given.
+# Runs every fuzz target of the packages given, of the whole module where none is, for
+# the time given: fuzz.sh TIME [PACKAGE...]
 set -eu
-for package in $(go list ./...); do
+time=$1
+shift
+for package in $(go list "${@:-./...}"); do
 	for target in $(go test -list '^Fuzz' "$package" | grep '^Fuzz' || true); do
 		echo "$package $target"
-		go test -run '^$' -fuzz "^$target\$" -fuzztime "$1" -fuzzminimizetime 10x "$package"
+		go test -run '^$' -fuzz "^$target\$" -fuzztime "$time" -fuzzminimizetime 10x "$package"
 	done
 done
