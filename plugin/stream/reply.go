@@ -14,6 +14,8 @@ const (
 	// maxUntaken are the octets of replies of one connection that may wait before no
 	// more of its messages are read.
 	maxUntaken = 64 << 10
+	// maxQueued are those that may wait when all have too many.
+	maxQueued = 4 << 10
 )
 
 // Hold takes over the message that the worker is answering: it counts as one that waits
@@ -43,45 +45,67 @@ func (c *Connection) release() {
 	c.changed.Broadcast()
 }
 
-// Reply sends a late reply, which it has copied when it returns. There may be any number
-// of them for a message that is held. It may wait, for as long as the client may take to
-// take the replies (see Options.Write). After the connection has ended it returns
-// ErrClosed.
+// Reply sends a late reply, which it has copied when it returns. It waits for nobody.
+// There may be any number of replies to a message that is held. After the connection has
+// ended it returns ErrClosed.
 func (c *Connection) Reply(message []byte) error {
 	if len(message) == 0 || len(message) > maxMessage {
 		return fmt.Errorf("replying to %s: found a message of %d octets, expected 1 to %d", c.remote, len(message), maxMessage)
 	}
-	room := c.server.rooms.Get().(*[]byte)
-	framed := binary.BigEndian.AppendUint16((*room)[:0], uint16(len(message)))
-	framed = append(framed, message...)
-	c.server.tally.replies.Add(1)
-	sent := c.send(framed)
-	if cap(framed) <= 2*batchSize {
-		*room = framed
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	if !c.failed {
+		c.server.tally.replies.Add(1)
+		c.out = append(binary.BigEndian.AppendUint16(c.out, uint16(len(message))), message...)
+		c.queued(lengthSize + len(message))
 	}
-	c.server.rooms.Put(room)
-	if !sent {
+	if c.failed {
 		return fmt.Errorf("replying to %s: %w", c.remote, ErrClosed)
+	}
+	if !c.writing {
+		c.writing = true
+		go func() {
+			c.mutex.Lock()
+			defer c.mutex.Unlock()
+			c.writeQueue()
+		}()
 	}
 	return nil
 }
 
-// send writes replies or, where somebody is writing already, leaves them to him. It has
-// copied them when it returns, and says false where the connection has ended.
-func (c *Connection) send(replies []byte) bool {
+// send writes replies with their lengths or, where somebody is writing already, leaves
+// them to him. It has copied them when it returns.
+func (c *Connection) send(replies []byte) {
 	if len(replies) == 0 {
-		return true
+		return
 	}
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
-	if c.failed {
-		return false
+	switch {
+	case c.failed:
+	case c.writing:
+		c.out = append(c.out, replies...)
+		c.queued(len(replies))
+	default:
+		c.writing = true
+		c.write(replies)
+		c.writeQueue()
 	}
-	if c.writing {
-		return c.queue(replies)
+}
+
+// queued counts octets that have just been left to who is writing. The mutex has to be
+// held.
+func (c *Connection) queued(octets int) {
+	total := c.server.buffered.Add(int64(octets))
+	if total > c.server.options.Buffered && len(c.out) > maxQueued {
+		c.server.tally.cutMemory.Add(1)
+		c.failLocked()
 	}
-	c.writing = true
-	c.write(replies)
+}
+
+// writeQueue writes what is queued, and what is queued meanwhile. The mutex has to be
+// held, and is not while the kernel is waited for.
+func (c *Connection) writeQueue() {
 	for len(c.out) > 0 && !c.failed {
 		replies := c.out
 		c.out, c.spare = c.spare[:0], nil
@@ -89,26 +113,17 @@ func (c *Connection) send(replies []byte) bool {
 		c.server.buffered.Add(-int64(len(replies)))
 		c.spare = replies
 	}
-	c.server.buffered.Add(-int64(len(c.out))) // nothing, unless it has failed
-	c.out = c.out[:0]
-	if cap(c.out) > maxUntaken || cap(c.spare) > maxUntaken {
+	c.dropQueue()                            // nothing, unless it has failed
+	if cap(c.out)+cap(c.spare) > usualRoom { // what many connections keep adds up
 		c.out, c.spare = nil, nil
 	}
 	c.writing = false
 	c.changed.Broadcast()
-	return !c.failed
 }
 
-// queue leaves replies to who is writing. The mutex has to be held.
-func (c *Connection) queue(replies []byte) bool {
-	total := c.server.buffered.Add(int64(len(replies)))
-	c.out = append(c.out, replies...)
-	if total > c.server.options.Buffered && len(c.out) > maxUntaken {
-		c.server.tally.cutMemory.Add(1)
-		c.failLocked()
-		return false
-	}
-	return true
+func (c *Connection) dropQueue() {
+	c.server.buffered.Add(-int64(len(c.out)))
+	c.out = c.out[:0]
 }
 
 // write gives replies to the kernel. The mutex has to be held, and is not meanwhile.
@@ -151,6 +166,9 @@ func (c *Connection) failLocked() {
 		return
 	}
 	c.failed = true
+	if !c.writing {
+		c.dropQueue()
+	}
 	// What waits in the kernel is of no use: a client that is slow may be so for long.
 	if abrupt, can := c.conn.(interface{ SetLinger(int) error }); can {
 		_ = abrupt.SetLinger(0)

@@ -93,12 +93,16 @@ func (s *Server) Serve(workers int, newWorker func() Worker) {
 		return
 	}
 	s.state = serving
+	s.employ(workers, newWorker)
+	go s.accept()
+	_ = s.steer()
+}
+
+func (s *Server) employ(workers int, newWorker func() Worker) {
 	s.workers = make(chan Worker, workers)
 	for range workers {
 		s.workers <- newWorker()
 	}
-	go s.accept()
-	_ = s.steer()
 }
 
 // accept takes connections until the listener's deadline.
