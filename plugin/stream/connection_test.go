@@ -307,3 +307,24 @@ func TestAPanicCostsOneMessage(t *testing.T) {
 		}
 	})
 }
+
+// sink is a connection that takes everything.
+type sink struct{ net.Conn }
+
+func (sink) Write(octets []byte) (int, error) { return len(octets), nil }
+func (sink) SetWriteDeadline(time.Time) error { return nil }
+
+func TestAnsweringInPlaceDoesNotAllocate(t *testing.T) {
+	s := newServer(Options{})
+	s.employ(1, func() Worker { return echo{} })
+	c := newConnection(s, sink{}, netip.AddrPort{}, netip.AddrPort{})
+	c.in = framed("one", "", "two", strings.Repeat("x", 300))
+	c.end = len(c.in)
+	allocations := testing.AllocsPerRun(100, func() {
+		c.start = 0
+		c.answerAll()
+	})
+	if allocations != 0 {
+		t.Errorf("answering three messages allocates %v times, want 0", allocations)
+	}
+}
