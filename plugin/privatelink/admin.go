@@ -171,15 +171,9 @@ func (s *slot) upstreamStates() []UpstreamState {
 	for endpoint, shared := range s.servers {
 		health, stats := shared.server.Health(), shared.server.Stats()
 		state := UpstreamState{
-			Server: endpoint.String(), State: "up", Since: health.Since,
+			Server: endpoint.String(), State: stateOf(health), Since: health.Since,
 			RTTSeconds: health.RTT.Seconds(), P95Seconds: health.P95.Seconds(),
 			PerSecond: stats.PerSecond, Outstanding: stats.Outstanding, Waiting: stats.Waiting, Refused: stats.Refused,
-		}
-		switch {
-		case health.Down:
-			state.State = "down"
-		case health.Suspected:
-			state.State = "suspected"
 		}
 		states = append(states, state)
 	}

@@ -18,6 +18,8 @@ import (
 type config struct {
 	// directory is the Corefile's; relative paths start there.
 	directory string
+	// corefile is the file that the stanza stands in.
+	corefile string
 
 	catalogs []located[string]
 	include  []string
@@ -106,6 +108,7 @@ const defaultCacheEntries = 200_000
 func newConfig(corefile string) *config {
 	return &config{
 		directory:    filepath.Dir(corefile),
+		corefile:     corefile,
 		groups:       map[string]*groupConfig{},
 		cacheEntries: defaultCacheEntries,
 		written:      map[string]bool{},

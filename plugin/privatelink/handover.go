@@ -5,6 +5,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/privatelink-dns/privatelink-dns/plugin/cache"
@@ -41,6 +42,8 @@ type slot struct {
 	// opened and closed, so that a reload does neither beside the other.
 	frontsMutex sync.Mutex
 	fronts      map[string]*front
+	// handedOver counts the queries that fronts handed over.
+	handedOver atomic.Uint64
 	// overrides are kept in the first state directory; groups are the upstream
 	// groups of each configuration that they can lead to.
 	overrides override.Store
@@ -50,6 +53,7 @@ type slot struct {
 type sharedServer struct {
 	server *upstream.Server
 	leases int
+	budget upstream.Budget
 }
 
 // lease is one configuration's hold on the servers it names.
@@ -87,6 +91,15 @@ func (s *slot) acquire(endpoints []endpoint) (*lease, map[endpoint]*upstream.Ser
 		servers[wanted] = shared.server
 	}
 	return held, servers, nil
+}
+
+// setBudget changes the budget of a server that is held.
+func (s *slot) setBudget(of endpoint, budget upstream.Budget) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	shared := s.servers[of]
+	shared.budget = budget
+	shared.server.SetBudget(budget)
 }
 
 // commit ends the starting of all leases. The old instance calls it, when a

@@ -58,7 +58,7 @@ func TestChangedRulesTakeEffectAndMistakesDoNot(t *testing.T) {
 	defer func() { _ = run.stop() }()
 	rules := filepath.Join(run.config.directory, "rules.yaml")
 	lastReload := func() float64 {
-		return testutil.ToFloat64(run.handler.current.Load().metrics.collectors.lastReload)
+		return testutil.ToFloat64(run.handler.current.Load().metrics.collectors.config.successful)
 	}
 
 	writeFile(t, rules, "clients:\n  - {class: stub, networks: [10.20.0.0/16]}\n")

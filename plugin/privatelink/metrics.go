@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/coredns/coredns/plugin"
 	"github.com/prometheus/client_golang/prometheus"
@@ -31,23 +32,29 @@ type collectors struct {
 	cached       *prometheus.CounterVec
 	uncatalogued prometheus.Counter
 	logs         *logCollector
-	lastReload   prometheus.Gauge
+	config       *configMetrics
 	looping      prometheus.Gauge
 }
 
-var registered = sync.OnceValue(func() *collectors { return newCollectors(prometheus.DefaultRegisterer) })
+var registered = sync.OnceValue(func() *collectors { return register(prometheus.DefaultRegisterer, handover) })
+
+// register registers all series of this plugin.
+func register(registerer prometheus.Registerer, shared *slot) *collectors {
+	registerer.MustRegister(newStateCollector(shared), newBuildInfo())
+	return newCollectors(registerer)
+}
 
 func newCollectors(registerer prometheus.Registerer) *collectors {
-	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+	counters := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: plugin.Namespace, Subsystem: pluginName, Name: name, Help: help}, labels)
 	}
 	c := &collectors{
-		queries:   counter("queries_total", "Queries by catalogued namespace and by what the answer means.", "namespace", "verdict"),
-		decisions: counter("policy_decisions_total", "Queries by the policy rule that decided and the action it took.", "rule", "action"),
-		routed:    counter("route_queries_total", "Queries by route and upstream group.", "route", "group"),
-		failures:  counter("upstream_failures_total", "Attempts at an upstream that gave no usable answer.", "upstream", "reason"),
-		fallbacks: counter("fallbacks_total", "Answers that came from a fallback group, by what led there.", "fallback"),
-		cached:    counter("cache_queries_total", "Queries by where the answer came from.", "state"),
+		queries:   counters("queries_total", "Queries by catalogued namespace and by what the answer means.", "namespace", "verdict"),
+		decisions: counters("policy_decisions_total", "Queries by the policy rule that decided and the action it took.", "rule", "action"),
+		routed:    counters("route_queries_total", "Queries by route and upstream group.", "route", "group"),
+		failures:  counters("upstream_failures_total", "Attempts at an upstream that gave no usable answer.", "upstream", "reason"),
+		fallbacks: counters("fallbacks_total", "Answers that came from a fallback group, by what led there.", "fallback"),
+		cached:    counters("cache_queries_total", "Queries by where the answer came from.", "state"),
 		roundTrips: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Namespace: plugin.Namespace, Subsystem: pluginName, Name: "upstream_duration_seconds",
 			Help:                        "Time from a question to the upstream's answer.",
@@ -58,17 +65,14 @@ func newCollectors(registerer prometheus.Registerer) *collectors {
 			Namespace: plugin.Namespace, Subsystem: pluginName, Name: "uncatalogued_privatelink_total",
 			Help: "Answers whose chain has a privatelink name that the catalog does not know.",
 		}),
-		logs: newLogCollector(),
-		lastReload: prometheus.NewGauge(prometheus.GaugeOpts{
-			Namespace: plugin.Namespace, Subsystem: pluginName, Name: "config_last_reload_successful",
-			Help: "Whether the last configuration that was read is in force: 1, or 0 when it had a mistake.",
-		}),
+		logs:   newLogCollector(),
+		config: newConfigMetrics(),
 		looping: prometheus.NewGauge(prometheus.GaugeOpts{
 			Namespace: plugin.Namespace, Subsystem: pluginName, Name: "route_loops",
 			Help: "Routes, by suffix and upstream group, that lead back to this server and are held back.",
 		}),
 	}
-	registerer.MustRegister(c.queries, c.decisions, c.routed, c.failures, c.fallbacks, c.cached, c.roundTrips, c.uncatalogued, c.logs, c.lastReload, c.looping)
+	registerer.MustRegister(c.queries, c.decisions, c.routed, c.failures, c.fallbacks, c.cached, c.roundTrips, c.uncatalogued, c.logs, c.config, c.looping)
 	return c
 }
 
@@ -88,7 +92,7 @@ type metrics struct {
 }
 
 type serverMetrics struct {
-	udp, tcp                 prometheus.Observer
+	roundTrips               map[upstream.Transport]prometheus.Observer
 	silence, network, answer prometheus.Counter
 }
 
@@ -118,19 +122,26 @@ func newMetrics(s *service, c *collectors) *metrics {
 		m.cached[state] = c.cached.WithLabelValues(string(state))
 	}
 	for _, server := range s.lease.endpoints {
-		m.servers[server.address] = newServerMetrics(server.address.String(), c)
+		m.servers[server.address] = newServerMetrics(server, c)
 	}
 	return m
 }
 
-func newServerMetrics(address string, c *collectors) *serverMetrics {
-	return &serverMetrics{
-		udp:     c.roundTrips.WithLabelValues(address, string(upstream.UDP)),
-		tcp:     c.roundTrips.WithLabelValues(address, string(upstream.TCP)),
-		silence: c.failures.WithLabelValues(address, "silence"),
-		network: c.failures.WithLabelValues(address, "network"),
-		answer:  c.failures.WithLabelValues(address, "rcode"),
+func newServerMetrics(server endpoint, c *collectors) *serverMetrics {
+	label, transports := server.String(), []upstream.Transport{server.transport}
+	if server.transport == "" {
+		transports = []upstream.Transport{upstream.UDP, upstream.TCP}
 	}
+	made := &serverMetrics{
+		roundTrips: map[upstream.Transport]prometheus.Observer{},
+		silence:    c.failures.WithLabelValues(label, "silence"),
+		network:    c.failures.WithLabelValues(label, "network"),
+		answer:     c.failures.WithLabelValues(label, "rcode"),
+	}
+	for _, transport := range transports {
+		made.roundTrips[transport] = c.roundTrips.WithLabelValues(label, string(transport))
+	}
+	return made
 }
 
 // count counts a query that has been answered.
@@ -179,12 +190,9 @@ func (m *metrics) countUpstream(o *outcome) {
 		return
 	}
 	if o.answer != nil {
-		server := m.servers[o.answer.Server]
-		observer := server.udp
-		if o.answer.Transport == upstream.TCP {
-			observer = server.tcp
+		if observer := m.servers[o.answer.Server].roundTrips[o.answer.Transport]; observer != nil {
+			observer.Observe(o.answer.RTT.Seconds())
 		}
-		observer.Observe(o.answer.RTT.Seconds())
 	}
 	for _, attempt := range o.attempts() {
 		server := m.servers[attempt.Server]
@@ -201,15 +209,9 @@ func (m *metrics) countUpstream(o *outcome) {
 
 // ReloadFailed notes that a Corefile was not even read, so that no stanza of it
 // could: config_last_reload_successful becomes 0. It is safe for concurrent use.
-func ReloadFailed() { registered().lastReload.Set(0) }
+func ReloadFailed() { registered().config.reloaded(false, time.Now()) }
 
-func (m *metrics) reloaded(successful bool) {
-	value := 0.0
-	if successful {
-		value = 1
-	}
-	m.collectors.lastReload.Set(value)
-}
+func (m *metrics) reloaded(successful bool) { m.collectors.config.reloaded(successful, time.Now()) }
 
 func (m *metrics) watchLog(log *querylog.Log) { m.collectors.logs.watch(log) }
 

@@ -1,6 +1,7 @@
 package privatelink
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 
@@ -11,12 +12,11 @@ import (
 
 func TestMetricNamesAndHelp(t *testing.T) {
 	registry := prometheus.NewPedanticRegistry()
-	c := newCollectors(registry)
-	c.queries.WithLabelValues(none, none).Inc()
-	c.decisions.WithLabelValues("none", "allow").Inc()
-	c.routed.WithLabelValues(".", "azure").Inc()
-	c.failures.WithLabelValues("10.0.0.4:53", "silence").Inc()
-	c.roundTrips.WithLabelValues("10.0.0.4:53", "udp").Observe(0.001)
+	run := newRunning(t, "clients: []\n", "")
+	c := register(registry, run.shared)
+	standAt(t, run)
+	newMetrics(run.handler.current.Load().service, c).query(0, 0).Inc()
+	c.config.watch(run.handler)
 	problems, err := testutil.GatherAndLint(registry)
 	if err != nil {
 		t.Fatal(err)
@@ -58,17 +58,44 @@ func TestQueriesAreCounted(t *testing.T) {
 	}
 }
 
-func TestEveryMetricIsInTheManual(t *testing.T) {
-	registry := prometheus.NewPedanticRegistry()
-	newMetrics(newHandler(t, answers(t, sql), "", longAgo).current.Load().service, newCollectors(registry)).query(0, 0).Inc()
-	families, err := registry.Gather()
-	if err != nil {
-		t.Fatal(err)
+// descriptions keeps the collectors that are registered with it.
+type descriptions struct {
+	prometheus.Registerer
+	names map[string]bool
+}
+
+var fullName = regexp.MustCompile(`fqName: "([^"]+)"`)
+
+func (d *descriptions) MustRegister(collectors ...prometheus.Collector) {
+	for _, collector := range collectors {
+		described := make(chan *prometheus.Desc)
+		go func() {
+			defer close(described)
+			collector.Describe(described)
+		}()
+		for description := range described {
+			d.names[fullName.FindStringSubmatch(description.String())[1]] = true
+		}
 	}
-	manual := readFile(t, "README.md")
-	for _, family := range families {
-		if !strings.Contains(manual, "`"+family.GetName()+"`") && !strings.Contains(manual, "`"+family.GetName()+"{") {
-			t.Errorf("README.md does not explain %s", family.GetName())
+}
+
+func TestTheManualAndTheRegistryNameTheSameMetrics(t *testing.T) {
+	registered := &descriptions{names: map[string]bool{}}
+	register(registered, newSlot())
+	explained := map[string]bool{}
+	_, section, _ := strings.Cut(readFile(t, "README.md"), "\n## Metrics\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	for _, found := range regexp.MustCompile("(?m)^\\* `(coredns_privatelink_[a-z0-9_]+)[`{]").FindAllStringSubmatch(section, -1) {
+		explained[found[1]] = true
+	}
+	for name := range registered.names {
+		if !explained[name] {
+			t.Errorf("README.md does not explain %s", name)
+		}
+	}
+	for name := range explained {
+		if !registered.names[name] {
+			t.Errorf("README.md explains %s, which does not exist", name)
 		}
 	}
 }

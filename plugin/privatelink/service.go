@@ -25,6 +25,8 @@ type service struct {
 	private verdict.Networks
 	flatten [policy.Classes]bool
 	lease   *lease
+	// files are what the configuration was read from.
+	files []string
 	// cache and flights are the process's.
 	cache   *cache.Cache
 	flights *flights[flightKey, *outcome]
@@ -64,7 +66,7 @@ func build(c *config, shared *slot) (*service, error) {
 		return nil, fmt.Errorf("%s: %w", c.where, err)
 	}
 	for server, budget := range budgets {
-		servers[server].SetBudget(budget)
+		shared.setBudget(server, budget)
 	}
 	groups := make(map[string]*upstream.Group, len(c.groups))
 	for name, written := range c.groups {
@@ -90,6 +92,7 @@ func build(c *config, shared *slot) (*service, error) {
 		private:          c.private,
 		flatten:          c.flatten,
 		lease:            held,
+		files:            append([]string{c.corefile}, c.files...),
 		cache:            shared.cacheOf(c.cacheEntries),
 		flights:          &shared.flights,
 		cookies:          &shared.cookies,

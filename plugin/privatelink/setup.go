@@ -47,6 +47,7 @@ func setup(c *caddy.Controller) error {
 
 	handover.begin(built.lease, func() {})
 	handler := &Handler{}
+	handler.waiting.total = &handover.handedOver
 	handler.current.Store(&configuration{service: built, metrics: newMetrics(built, registered())})
 	run := &running{
 		stanza: stanza, config: parsed, handler: handler, shared: handover,
@@ -106,6 +107,7 @@ func (r *running) start() error {
 	}
 	r.handler.log = log
 	current.metrics.watchLog(log)
+	current.metrics.collectors.config.watch(r.handler)
 	r.watching.Go(func() { r.watch(r.stopWatching) })
 	r.watching.Go(func() { r.watchLoops(r.stopWatching) })
 	r.shared.begin(current.service.lease, r.endWatchAndLog)
@@ -180,6 +182,7 @@ func (r *running) stop() error {
 func (r *running) endWatchAndLog() {
 	close(r.stopWatching)
 	r.watching.Wait()
+	r.handler.current.Load().metrics.collectors.config.forget(r.handler)
 	if r.handler.log == nil {
 		return
 	}

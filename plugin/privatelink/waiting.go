@@ -1,6 +1,9 @@
 package privatelink
 
-import "sync"
+import (
+	"sync"
+	"sync/atomic"
+)
 
 // maxWaiting bounds the queries that wait for an upstream at once: with some 10 KB
 // each, four seconds of a storm of new names at 4,000 a second.
@@ -13,6 +16,8 @@ type waiting struct {
 	count int
 	// empty is closed when nobody waits any more; nil unless somebody wants to know.
 	empty chan struct{}
+	// total counts all that ever waited; nil where nobody wants to know.
+	total *atomic.Uint64
 }
 
 // enter reports false where too many wait already, or no more may.
@@ -23,7 +28,17 @@ func (w *waiting) enter() bool {
 		return false
 	}
 	w.count++
+	if w.total != nil {
+		w.total.Add(1)
+	}
 	return true
+}
+
+// now returns how many wait.
+func (w *waiting) now() int {
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
+	return w.count
 }
 
 func (w *waiting) leave() {
