@@ -12,7 +12,8 @@ const (
 	codeFound  = 2
 )
 
-// findingError ends a command that did its work with codeFound.
+// findingError ends a command that did its work with codeFound. It is empty where the
+// output itself tells what was found.
 type findingError string
 
 func (f findingError) Error() string { return string(f) }

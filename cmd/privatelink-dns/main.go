@@ -12,7 +12,9 @@ import (
 
 func main() {
 	if err := newRootCommand().Execute(); err != nil {
-		fmt.Fprintln(os.Stderr, "privatelink-dns:", err)
+		if said := err.Error(); said != "" {
+			fmt.Fprintln(os.Stderr, "privatelink-dns:", said)
+		}
 		os.Exit(exitCode(err))
 	}
 }
@@ -28,6 +30,6 @@ func newRootCommand() *cobra.Command {
 		SilenceErrors: true,
 	}
 	root.AddCommand(newServeCommand(), newCacheCommand(), newUpstreamsCommand(), newOverrideCommand(), newVersionCommand())
-	root.AddCommand(newForwardersCommand(), newZonesCommand(), newImportCommand())
+	root.AddCommand(newForwardersCommand(), newZonesCommand(), newImportCommand(), newExplainCommand())
 	return root
 }

@@ -108,6 +108,7 @@ func (a *admin) routes() http.Handler {
 	mux.HandleFunc("GET /cache/answers/{name}", a.keptAnswers)
 	mux.HandleFunc("DELETE /cache/answers/{name}", a.flush)
 	mux.HandleFunc("GET /upstreams", func(w http.ResponseWriter, _ *http.Request) { answerJSON(w, a.shared.upstreamStates()) })
+	mux.HandleFunc("POST /explain", a.explain)
 	mux.HandleFunc("GET /overrides", a.overrides)
 	mux.HandleFunc("POST /overrides", a.addOverride)
 	mux.HandleFunc("DELETE /overrides/{name}", a.removeOverride)

@@ -48,6 +48,8 @@ type slot struct {
 	// groups of each configuration that they can lead to.
 	overrides override.Store
 	groups    map[*lease][]string
+	// handlers are what the admin socket can explain, with the places of their stanzas.
+	handlers map[*Handler]string
 }
 
 type sharedServer struct {
@@ -63,7 +65,7 @@ type lease struct {
 }
 
 func newSlot() *slot {
-	made := &slot{servers: map[endpoint]*sharedServer{}, starting: map[*lease]func(){}, fronts: map[string]*front{}, groups: map[*lease][]string{}}
+	made := &slot{servers: map[endpoint]*sharedServer{}, starting: map[*lease]func(){}, fronts: map[string]*front{}, groups: map[*lease][]string{}, handlers: map[*Handler]string{}}
 	binary.NativeEndian.PutUint64(made.cookies.Secret[:8], rand.Uint64())
 	binary.NativeEndian.PutUint64(made.cookies.Secret[8:], rand.Uint64())
 	return made

@@ -111,6 +111,7 @@ func (r *running) start() error {
 	r.watching.Go(func() { r.watch(r.stopWatching) })
 	r.watching.Go(func() { r.watchLoops(r.stopWatching) })
 	r.shared.begin(current.service.lease, r.endWatchAndLog)
+	r.shared.enlist(r.handler, r.config.where)
 	r.log.Infof("%s", r.config.summary(len(current.service.catalog.Namespaces())))
 	return nil
 }
