@@ -23,7 +23,7 @@ type bench struct {
 	upstream *process
 	address  netip.AddrPort // of the upstream
 	cells    []*cell
-	series   int // of new names, so far
+	series   int      // of new names, so far
 	left     []string // subjects that are not installed
 	failures []string // measurements that failed for good
 }
