@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -90,14 +91,26 @@ func serveFor(t *testing.T, state string) (log *console, stop func()) {
 	return log, stop
 }
 
+// freePort returns a port of loopback that is free for UDP and TCP. It lies below
+// those that the kernel gives to clients, so that none of them takes it.
 func freePort(t *testing.T) int {
 	t.Helper()
-	socket, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		port := 16384 + rand.IntN(8192)
+		address := fmt.Sprintf("127.0.0.1:%d", port)
+		listener, err := net.Listen("tcp", address)
+		if err != nil {
+			continue
+		}
+		socket, err := net.ListenPacket("udp", address)
+		_ = listener.Close()
+		if err == nil {
+			_ = socket.Close()
+			return port
+		}
 	}
-	defer func() { _ = socket.Close() }()
-	return socket.LocalAddr().(*net.UDPAddr).Port
+	t.Fatal("found no free port from 16384 to 24575")
+	return 0
 }
 
 // runCommand runs a command line and returns what it printed.

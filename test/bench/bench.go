@@ -148,6 +148,22 @@ func (b *bench) startCell(c *cell) error {
 		return err
 	}
 	b.cells = append(b.cells, c)
+	if err := b.runCell(c); err != nil {
+		return err
+	}
+	b.series++
+	if err := c.check(c.names(b.series)); err != nil {
+		return fmt.Errorf("%w; the server said:\n%s", err, c.said())
+	}
+	if err := c.settle(startingTime); err != nil {
+		return err
+	}
+	c.freeze()
+	return nil
+}
+
+// runCell starts the cell's server.
+func (b *bench) runCell(c *cell) error {
 	var err error
 	for _, address := range []*netip.AddrPort{&c.place.address, &c.place.metrics, &c.place.profiles} {
 		if *address, err = freePort(); err != nil {
@@ -165,19 +181,9 @@ func (b *bench) startCell(c *cell) error {
 		return err
 	}
 	if c.subject.name == floorName {
-		if c.place.address, err = c.process.printed(); err != nil {
-			return err
-		}
+		c.place.address, err = c.process.printed()
 	}
-	b.series++
-	if err := c.check(c.names(b.series)); err != nil {
-		return fmt.Errorf("%w; the server said:\n%s", err, c.said())
-	}
-	if err := c.settle(startingTime); err != nil {
-		return err
-	}
-	c.freeze()
-	return nil
+	return err
 }
 
 // startingTime bounds the start of a server.
