@@ -36,7 +36,10 @@ type slot struct {
 	cookies wire.Cookies
 	owners  owners
 	loops   loops
-	admin   *admin
+	// inUse and links are what the canary looks at.
+	inUse zonesInUse
+	links links
+	admin *admin
 
 	// fronts are by CoreDNS's name of the address. Their mutex is held while sockets are
 	// opened and closed, so that a reload does neither beside the other.

@@ -89,6 +89,7 @@ type metrics struct {
 	servers    map[netip.AddrPort]*serverMetrics
 	fallbacks  map[fallback]prometheus.Counter
 	cached     map[cacheState]prometheus.Counter
+	inUse      *zonesInUse
 }
 
 type serverMetrics struct {
@@ -97,7 +98,7 @@ type serverMetrics struct {
 }
 
 func newMetrics(s *service, c *collectors) *metrics {
-	m := &metrics{collectors: c, routed: map[*route]prometheus.Counter{}, servers: map[netip.AddrPort]*serverMetrics{}, fallbacks: map[fallback]prometheus.Counter{}, cached: map[cacheState]prometheus.Counter{}}
+	m := &metrics{collectors: c, inUse: s.inUse, routed: map[*route]prometheus.Counter{}, servers: map[netip.AddrPort]*serverMetrics{}, fallbacks: map[fallback]prometheus.Counter{}, cached: map[cacheState]prometheus.Counter{}}
 	for _, namespace := range s.catalog.Namespaces() {
 		m.namespaces = append(m.namespaces, namespace.Suffix)
 	}
@@ -157,6 +158,10 @@ func (m *metrics) count(o *outcome) {
 	m.decisions[o.decision.Rule][o.decision.Action].Inc()
 	if o.route != nil {
 		m.routed[o.route].Inc()
+	}
+	// Only an upstream's chain puts a zone in use: a client could make zones up.
+	if o.finding.ZoneName != "" && o.match.Zone == nil {
+		m.inUse.note(o.finding.ZoneName)
 	}
 	if o.finding.Uncatalogued != "" {
 		m.collectors.uncatalogued.Inc()

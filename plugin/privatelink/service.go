@@ -39,6 +39,8 @@ type service struct {
 	// loops is the process's, suspects are suffixes of routes that may have one.
 	loops    *loops
 	suspects chan string
+	// inUse is the process's.
+	inUse *zonesInUse
 	// now is the clock that kept answers age by.
 	now func() time.Time
 	// withholdServfail answers SERVFAIL in place of NODATA where an answer is withheld.
@@ -100,6 +102,7 @@ func build(c *config, shared *slot) (*service, error) {
 		overrides:        &shared.overrides,
 		redirects:        ways.redirects(groups),
 		loops:            &shared.loops,
+		inUse:            &shared.inUse,
 		suspects:         make(chan string, 16),
 		now:              time.Now,
 		withholdServfail: c.withholdServfail,

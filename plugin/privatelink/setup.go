@@ -110,6 +110,7 @@ func (r *running) start() error {
 	current.metrics.collectors.config.watch(r.handler)
 	r.watching.Go(func() { r.watch(r.stopWatching) })
 	r.watching.Go(func() { r.watchLoops(r.stopWatching) })
+	r.watching.Go(func() { r.watchLinks(r.stopWatching) })
 	r.shared.begin(current.service.lease, r.endWatchAndLog)
 	r.shared.enlist(r.handler, r.config.where)
 	r.log.Infof("%s", r.config.summary(len(current.service.catalog.Namespaces())))

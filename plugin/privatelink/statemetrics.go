@@ -4,6 +4,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strings"
+	"time"
 
 	"github.com/coredns/caddy"
 	"github.com/coredns/coredns/plugin"
@@ -27,6 +28,7 @@ type stateCollector struct {
 	fronts    []frontSeries
 	// handedOver and waiting are about the queries that were not answered in place.
 	handedOver, waiting series
+	linked              series
 }
 
 // series is one metric of a collector.
@@ -91,6 +93,7 @@ func newStateCollector(shared *slot) *stateCollector {
 		fronts:     newFrontSeries(),
 		handedOver: counter("front_handed_over_total", "Queries that our sockets received and that were not answered in place."),
 		waiting:    gauge("front_waiting", "Queries that our sockets received and that wait for their answer."),
+		linked:     gauge("zone_linked", "Whether a private zone in use is linked to the network that an upstream group asks from.", "zone", "group"),
 	}
 }
 
@@ -182,7 +185,7 @@ func (c *stateCollector) Describe(descriptions chan<- *prometheus.Desc) {
 			descriptions <- s.description
 		}
 	}
-	for _, s := range []series{c.state, c.handedOver, c.waiting} {
+	for _, s := range []series{c.state, c.handedOver, c.waiting, c.linked} {
 		describe(s)
 	}
 	for _, s := range c.upstreams {
@@ -205,6 +208,9 @@ func (c *stateCollector) Collect(samples chan<- prometheus.Metric) {
 			s.tell(samples, s.read(&stats), s.labels...)
 		}
 	}
+	c.shared.links.each(time.Now(), func(link zoneLink, linked bool) {
+		c.linked.tell(samples, number(linked), link.zone, link.group)
+	})
 	c.collectFronts(samples)
 }
 

@@ -1,0 +1,220 @@
+package privatelink
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"github.com/privatelink-dns/privatelink-dns/plugin/upstream"
+)
+
+const (
+	// canaryPace is the time between two questions of the canary: hardly anything of
+	// any budget.
+	canaryPace = 5 * time.Second
+	// maxZonesInUse bounds the zones that are looked at. The catalog of a cloud has about
+	// as many; those with placeholders count once for each value.
+	maxZonesInUse = 128
+	// maxLinks bounds what is asked: with its pace, every link is looked at within half
+	// an hour.
+	maxLinks = 256
+	// linkLife is how long what was heard of a link is believed.
+	linkLife = time.Hour
+	// privateZonePrimary is what the primary name of every Azure private zone ends in.
+	privateZonePrimary = "azureprivatedns.net."
+)
+
+// zonesInUse are the privatelink zones that chains have led into since the start,
+// without final dots. They are the process's. It is safe for concurrent use; the zero
+// value is ready.
+type zonesInUse struct {
+	mutex sync.Mutex
+	// known is replaced as a whole, so that the read loops need no lock.
+	known atomic.Pointer[map[string]bool]
+}
+
+// note takes in a zone. The name is copied if it is kept.
+func (z *zonesInUse) note(zone string) {
+	if known := z.known.Load(); known != nil && ((*known)[zone] || len(*known) >= maxZonesInUse) {
+		return
+	}
+	z.mutex.Lock()
+	defer z.mutex.Unlock()
+	more := map[string]bool{strings.Clone(zone): true}
+	for _, old := range z.list() {
+		more[old] = true
+	}
+	z.known.Store(&more)
+}
+
+// list returns the zones in no order.
+func (z *zonesInUse) list() []string {
+	known := z.known.Load()
+	if known == nil {
+		return nil
+	}
+	zones := make([]string, 0, len(*known))
+	for zone := range *known {
+		zones = append(zones, zone)
+	}
+	return zones
+}
+
+// zoneLink is whether a zone is linked to the network that a group asks from.
+type zoneLink struct{ zone, group string }
+
+// links is what is known of the links of zones in use. It is the process's, so that a
+// change is noticed over a reload, too. It is safe for concurrent use; the zero value
+// is ready.
+type links struct {
+	mutex sync.Mutex
+	known map[zoneLink]linkState
+}
+
+type linkState struct {
+	asked, heard time.Time
+	linked       bool
+}
+
+// next chooses, and marks as asked, the one that was asked the longest time ago; false
+// where there is none. What belongs to no configuration any more is forgotten in time.
+func (l *links) next(all []canaryQuestion, now time.Time) (chosen canaryQuestion, found bool) {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	if l.known == nil {
+		l.known = map[zoneLink]linkState{}
+	}
+	for link, state := range l.known {
+		if now.Sub(state.asked) > linkLife {
+			delete(l.known, link)
+		}
+	}
+	for _, each := range all {
+		if !found || l.known[each.link].asked.Before(l.known[chosen.link].asked) {
+			chosen, found = each, true
+		}
+	}
+	if found {
+		state := l.known[chosen.link]
+		state.asked = now
+		l.known[chosen.link] = state
+	}
+	return chosen, found
+}
+
+// learn takes in what was heard. It reports whether that is a change.
+func (l *links) learn(link zoneLink, linked bool, now time.Time) (changed bool) {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	state := l.known[link]
+	changed = !state.heard.IsZero() && state.linked != linked
+	state.heard, state.linked = now, linked
+	l.known[link] = state
+	return changed
+}
+
+// each calls tell for every link that something was heard of lately.
+func (l *links) each(now time.Time, tell func(link zoneLink, linked bool)) {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	for link, state := range l.known {
+		if !state.heard.IsZero() && now.Sub(state.heard) <= linkLife {
+			tell(link, state.linked)
+		}
+	}
+}
+
+// canaryQuestion asks a group whether a zone is linked.
+type canaryQuestion struct {
+	link  zoneLink
+	group *upstream.Group
+}
+
+// canaryQuestions are those for all zones in use: to the groups of each zone's own
+// route, never to a fallback group. Groups that send such questions back here, or
+// whose servers are down, are left out.
+func (s *service) canaryQuestions(now time.Time) []canaryQuestion {
+	var all []canaryQuestion
+	for _, zone := range s.inUse.list() {
+		name := zone + "."
+		match := s.catalog.Match(name)
+		way := s.routes.find(name, match)
+		if way == nil {
+			continue
+		}
+		for _, group := range way.groups() {
+			held := s.loops.holds(heldWay{s.routes.suffixOf(name, match), group.Name}, now)
+			if !held && !group.Down() && len(all) < maxLinks {
+				all = append(all, canaryQuestion{zoneLink{zone, group.Name}, group})
+			}
+		}
+	}
+	return all
+}
+
+// ask returns the primary of the zone's own SOA record; empty where the group has no
+// such record. An error says nothing about the link.
+func (q canaryQuestion) ask(ctx context.Context) (primary string, err error) {
+	ctx, cancel := context.WithTimeout(upstream.LowPriority(ctx), probeTime)
+	defer cancel()
+	zone := q.link.zone + "."
+	answer, err := q.group.Exchange(ctx, upstream.Question{Name: zone, Type: dns.TypeSOA, Class: dns.ClassINET})
+	if err != nil {
+		return "", err
+	}
+	for _, record := range answer.Msg.Answer {
+		if soa, isSOA := record.(*dns.SOA); isSOA && dns.CanonicalName(soa.Hdr.Name) == zone {
+			return dns.CanonicalName(soa.Ns), nil
+		}
+	}
+	return "", nil
+}
+
+// isLinked is the rule by which a linked zone is told from one that is not: the
+// private zone names Azure's private DNS as its primary, while public DNS has other
+// primaries, or no such zone. The shapes are documented, not guaranteed; the rule
+// stands nowhere else.
+func isLinked(primary string) bool { return dns.IsSubDomain(privateZonePrimary, primary) }
+
+// watchLinks asks for one link after the other, until stop is closed. Nothing is in use
+// before the first query, so nothing is asked before the server listens.
+func (r *running) watchLinks(stop <-chan struct{}) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go func() {
+		<-stop
+		cancel()
+	}()
+	tick := time.NewTicker(canaryPace)
+	defer tick.Stop()
+	for {
+		select {
+		case <-stop:
+			return
+		case now := <-tick.C:
+			r.askLink(ctx, now)
+		}
+	}
+}
+
+// askLink asks for one link, and tells the operator of a change.
+func (r *running) askLink(ctx context.Context, now time.Time) {
+	question, found := r.shared.links.next(r.handler.current.Load().service.canaryQuestions(now), now)
+	if !found {
+		return
+	}
+	primary, err := question.ask(ctx)
+	if err != nil || !r.shared.links.learn(question.link, isLinked(primary), now) {
+		return
+	}
+	if isLinked(primary) {
+		r.log.Infof("zone %q is linked to the network of upstream group %q", question.link.zone, question.link.group)
+		return
+	}
+	r.log.Warningf("zone %q is not linked to the network of upstream group %q any more: its SOA record has the primary %q, expected one below %s",
+		question.link.zone, question.link.group, primary, privateZonePrimary)
+}
