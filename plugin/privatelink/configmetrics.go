@@ -9,13 +9,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// configMetrics tell which configuration is in force, and how old its files are on
-// disk. It is safe for concurrent use.
+// configMetrics tell which configuration is in force, how old its files are on disk,
+// and whether its upstream groups can be asked. It is safe for concurrent use.
 type configMetrics struct {
 	successful prometheus.Gauge
 	succeeded  prometheus.Gauge
 	generation prometheus.Gauge
 	modified   series
+	groupUp    series
 
 	mutex    sync.Mutex
 	handlers map[*Handler]bool
@@ -30,6 +31,7 @@ func newConfigMetrics() *configMetrics {
 		succeeded:  of("last_reload_success_timestamp_seconds", "When the configuration in force was put in force."),
 		generation: of("generation", "How many configurations this process has put in force."),
 		modified:   gauge("config_file_timestamp_seconds", "When a file of the configuration in force was changed on disk.", "file"),
+		groupUp:    gauge("upstream_group_up", "1 where a server of an upstream group is not down, 0 where all are.", "group"),
 		handlers:   map[*Handler]bool{},
 	}
 }
@@ -57,17 +59,23 @@ func (c *configMetrics) forget(handler *Handler) {
 	delete(c.handlers, handler)
 }
 
-// files are those of all handlers, each once.
-func (c *configMetrics) files() map[string]bool {
+// read returns the files of all handlers, and their upstream groups with whether a
+// server is up. Groups of two stanzas that have one name count as one.
+func (c *configMetrics) read() (files, groups map[string]bool) {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
-	files := map[string]bool{}
+	files, groups = map[string]bool{}, map[string]bool{}
 	for handler := range c.handlers {
-		for _, file := range handler.current.Load().service.files {
+		service := handler.current.Load().service
+		for _, file := range service.files {
 			files[file] = true
 		}
+		for name, way := range service.redirects {
+			known, seen := groups[name]
+			groups[name] = !way.group.Down() && (known || !seen)
+		}
 	}
-	return files
+	return files, groups
 }
 
 // Describe implements prometheus.Collector.
@@ -76,6 +84,7 @@ func (c *configMetrics) Describe(descriptions chan<- *prometheus.Desc) {
 		each.Describe(descriptions)
 	}
 	descriptions <- c.modified.description
+	descriptions <- c.groupUp.description
 }
 
 // Collect implements prometheus.Collector. A file that cannot be read has no time.
@@ -83,7 +92,11 @@ func (c *configMetrics) Collect(samples chan<- prometheus.Metric) {
 	for _, each := range []prometheus.Gauge{c.successful, c.succeeded, c.generation} {
 		each.Collect(samples)
 	}
-	for file := range c.files() {
+	files, groups := c.read()
+	for group, up := range groups {
+		c.groupUp.tell(samples, number(up), group)
+	}
+	for file := range files {
 		if info, err := os.Stat(file); err == nil {
 			c.modified.tell(samples, float64(info.ModTime().UnixMilli())/1000, file)
 		}

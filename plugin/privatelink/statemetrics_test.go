@@ -128,6 +128,7 @@ func TestConfigurationInForceIsTold(t *testing.T) {
 		"config_last_reload_success_timestamp_seconds": 1_700_000_100,
 		"config_last_reload_successful":                0,
 		"config_generation":                            1,
+		"upstream_group_up azure":                      1,
 	}
 	for name, value := range want {
 		if got, told := samples[name]; got != value || !told {
