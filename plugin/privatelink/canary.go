@@ -7,8 +7,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/miekg/dns"
-
 	"github.com/privatelink-dns/privatelink-dns/plugin/upstream"
 )
 
@@ -24,8 +22,6 @@ const (
 	maxLinks = 256
 	// linkLife is how long what was heard of a link is believed.
 	linkLife = time.Hour
-	// privateZonePrimary is what the primary name of every Azure private zone ends in.
-	privateZonePrimary = "azureprivatedns.net."
 )
 
 // zonesInUse are the privatelink zones that chains have led into since the start,
@@ -156,30 +152,6 @@ func (s *service) canaryQuestions(now time.Time) []canaryQuestion {
 	return all
 }
 
-// ask returns the primary of the zone's own SOA record; empty where the group has no
-// such record. An error says nothing about the link.
-func (q canaryQuestion) ask(ctx context.Context) (primary string, err error) {
-	ctx, cancel := context.WithTimeout(upstream.LowPriority(ctx), probeTime)
-	defer cancel()
-	zone := q.link.zone + "."
-	answer, err := q.group.Exchange(ctx, upstream.Question{Name: zone, Type: dns.TypeSOA, Class: dns.ClassINET})
-	if err != nil {
-		return "", err
-	}
-	for _, record := range answer.Msg.Answer {
-		if soa, isSOA := record.(*dns.SOA); isSOA && dns.CanonicalName(soa.Hdr.Name) == zone {
-			return dns.CanonicalName(soa.Ns), nil
-		}
-	}
-	return "", nil
-}
-
-// isLinked is the rule by which a linked zone is told from one that is not: the
-// private zone names Azure's private DNS as its primary, while public DNS has other
-// primaries, or no such zone. The shapes are documented, not guaranteed; the rule
-// stands nowhere else.
-func isLinked(primary string) bool { return dns.IsSubDomain(privateZonePrimary, primary) }
-
 // watchLinks asks for one link after the other, until stop is closed. Nothing is in use
 // before the first query, so nothing is asked before the server listens.
 func (r *running) watchLinks(stop <-chan struct{}) {
@@ -207,14 +179,14 @@ func (r *running) askLink(ctx context.Context, now time.Time) {
 	if !found {
 		return
 	}
-	primary, err := question.ask(ctx)
-	if err != nil || !r.shared.links.learn(question.link, isLinked(primary), now) {
+	link, err := testLink(upstream.LowPriority(ctx), question.group, question.link.zone)
+	if err != nil || link == LinkUnknown || !r.shared.links.learn(question.link, link == Linked, now) {
 		return
 	}
-	if isLinked(primary) {
+	if link == Linked {
 		r.log.Infof("zone %q is linked to the network of upstream group %q", question.link.zone, question.link.group)
 		return
 	}
-	r.log.Warningf("zone %q is not linked to the network of upstream group %q any more: its SOA record has the primary %q, expected one below %s",
-		question.link.zone, question.link.group, primary, privateZonePrimary)
+	r.log.Warningf("zone %q is not linked to the network of upstream group %q any more: its names get public addresses there, or none",
+		question.link.zone, question.link.group)
 }
