@@ -31,5 +31,7 @@ func newRootCommand() *cobra.Command {
 	}
 	root.AddCommand(newServeCommand(), newCacheCommand(), newUpstreamsCommand(), newOverrideCommand(), newVersionCommand())
 	root.AddCommand(newForwardersCommand(), newZonesCommand(), newImportCommand(), newExplainCommand())
+	root.AddCommand(newForwardersCommand(), newZonesCommand(), newImportCommand())
+	root.AddCommand(newReportCommand())
 	return root
 }

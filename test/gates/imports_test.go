@@ -22,6 +22,7 @@ var allowed = map[string][]string{
 	"plugin/stream":       {},
 	"plugin/forwarders":   {"plugin/catalog"},
 	"plugin/override":     {},
+	"plugin/logreport":    {},
 	"plugin/azuresim":     {"plugin/catalog"},
 	"plugin/privatelink":  {"*"},
 	"cmd/privatelink-dns": {"*"},

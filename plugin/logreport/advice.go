@@ -1,0 +1,80 @@
+package logreport
+
+import (
+	"cmp"
+	"fmt"
+	"time"
+)
+
+// advice says what to do about a zone. An unlinked or a missing name is no
+// fault by itself: many partners' resources look so, which have private
+// endpoints of their own. The zone's SOA tells the two apart.
+func (z *ZoneFault) advice() string {
+	network := fmt.Sprintf("the network of upstream %s", cmp.Or(z.Group, "(unknown)"))
+	if z.Site != "" {
+		network = "the network of site " + z.Site
+	}
+	if z.Verdict == "missing" {
+		return fmt.Sprintf("the zone is linked to %s but has no such record: give the private endpoint its DNS zone group; if the resource is somebody else's, "+
+			"set the link's NxDomainRedirect or the route's missing= fallback", network)
+	}
+	return fmt.Sprintf("link %s to %s; no need if the resource is somebody else's: the zone's SOA tells, azureprivatedns.net means that it is linked", cmp.Or(z.Zone, "the zone"), network)
+}
+
+// The shares from which something is told as a finding: a few of anything
+// happen on any day.
+const (
+	failingShare  = 0.01
+	upstreamShare = 0.02
+)
+
+// findings sums up what needs a look, the gravest first.
+func (b *builder) findings(r *Report) []Finding {
+	var found []Finding
+	note := func(applies bool, severity Severity, advice, text string, values ...any) {
+		if applies {
+			found = append(found, Finding{Severity: severity, Text: fmt.Sprintf(text, values...), Advice: advice})
+		}
+	}
+	failed := named(r.Rcodes, "SERVFAIL")
+	note(share(failed, r.Queries) >= failingShare, Failing, "see upstreams below",
+		"%s of the queries were told SERVFAIL (%s)", percent(share(failed, r.Queries)), grouped(failed))
+	for index := range r.Upstreams {
+		server := &r.Upstreams[index]
+		note(server.FailureShare() >= upstreamShare, Failing, "ask it: dig @"+hostOf(server.Server)+" example.org",
+			"upstream %s of group %s failed %s of its questions", server.Server, cmp.Or(server.Group, "(unknown)"), percent(server.FailureShare()))
+	}
+	note(b.tally.withheld.total > 0, Failing, "clients were told NODATA: look at the zone's link and record",
+		"%s withheld: what must be private was not", plural(b.tally.withheld.total, "answer"))
+	note(named(r.Verdicts, "unlinked") > 0, Wrong, "see zones below for which to link",
+		"%s of a privatelink zone ended at a public address (unlinked)", plural(named(r.Verdicts, "unlinked"), "answer"))
+	note(named(r.Verdicts, "missing") > 0, Wrong, "see zones below",
+		"%s of a privatelink zone said NXDOMAIN (missing)", plural(named(r.Verdicts, "missing"), "answer"))
+	note(r.DirectLookups > 0, Wrong, "see direct lookups below for the names to configure in their place",
+		"%s of privatelink names by %s", plural(r.DirectLookups, "direct lookup"), atLeast(len(r.DirectClients), "client", b.options.Top))
+	note(b.tally.fallbacks.total > 0, Wrong, "", "%s from a fallback to public DNS", plural(b.tally.fallbacks.total, "answer"))
+	stale := named(r.Caches, "stale")
+	note(stale > 0, Wrong, "the upstreams were too slow or silent", "%s from the cache after its time, stale", plural(stale, "answer"))
+	b.note(r, note)
+	return found
+}
+
+// note adds what is good to know.
+func (b *builder) note(r *Report, note func(applies bool, severity Severity, advice, text string, values ...any)) {
+	for _, gap := range r.Gaps {
+		note(true, Notice, "was the server stopped, or the log dropped? see its drop counter",
+			"the log is silent from %s for %s, about %s", gap.From.Format(time.DateTime), duration(gap.To.Sub(gap.From)), plural(gap.Expected, "line"))
+	}
+	note(b.tally.overrides.total > 0, Notice, "privatelink-dns override list", "%s by an operator's override", plural(b.tally.overrides.total, "answer"))
+	note(len(r.Uncatalogued) > 0, Notice, "add them to a catalog file", "%s with a privatelink label that the catalog does not know", atLeast(len(r.Uncatalogued), "name", b.options.Top))
+	note(r.Unreadable > 0, Notice, "", "%s not readable", plural(r.Unreadable, "line"))
+}
+
+func named(rows []Count, name string) uint64 {
+	for _, row := range rows {
+		if row.Name == name {
+			return row.Queries
+		}
+	}
+	return 0
+}
