@@ -30,8 +30,6 @@ func newRootCommand() *cobra.Command {
 		SilenceErrors: true,
 	}
 	root.AddCommand(newServeCommand(), newCacheCommand(), newUpstreamsCommand(), newOverrideCommand(), newVersionCommand())
-	root.AddCommand(newForwardersCommand(), newZonesCommand(), newImportCommand(), newExplainCommand())
-	root.AddCommand(newForwardersCommand(), newZonesCommand(), newImportCommand())
-	root.AddCommand(newReportCommand())
+	root.AddCommand(newForwardersCommand(), newZonesCommand(), newImportCommand(), newExplainCommand(), newReportCommand())
 	return root
 }
