@@ -18,6 +18,9 @@ import (
 type requestMetrics struct {
 	metrics *coremetrics.Metrics
 	server  string
+	// plugin is whose handler prometheus calls, which CoreDNS's series of responses
+	// name as who wrote them, whoever did.
+	plugin string
 	// root are the series of the zone ".", which nearly all servers have alone, by
 	// transport.
 	root map[string]*zoneRequests
@@ -27,6 +30,7 @@ type requestMetrics struct {
 type zoneRequests struct {
 	server, zone  string
 	transport     string
+	plugin        string
 	duration      prometheus.Observer
 	requestSizes  prometheus.Observer
 	responseSizes prometheus.Observer
@@ -48,16 +52,21 @@ var knownTypes = [257]bool{
 const otherTypes = len(knownTypes) - 1
 
 func newRequestMetrics(metrics *coremetrics.Metrics, server string) *requestMetrics {
-	root := map[string]*zoneRequests{}
-	for _, transport := range []string{"udp", "tcp"} {
-		root[transport] = newZoneRequests(server, ".", transport)
+	made := &requestMetrics{metrics: metrics, server: server, root: map[string]*zoneRequests{}}
+	if metrics.Next != nil {
+		made.plugin = metrics.Next.Name()
 	}
-	return &requestMetrics{metrics: metrics, server: server, root: root}
+	for _, transport := range []string{"udp", "tcp"} {
+		made.root[transport] = made.zone(".", transport)
+	}
+	return made
 }
 
-func newZoneRequests(server, zone, transport string) *zoneRequests {
+// zone finds the series of a zone.
+func (m *requestMetrics) zone(zone, transport string) *zoneRequests {
+	server := m.server
 	return &zoneRequests{
-		server: server, zone: zone, transport: transport,
+		server: server, zone: zone, transport: transport, plugin: m.plugin,
 		duration:      vars.RequestDuration.WithLabelValues(server, zone, ""),
 		requestSizes:  vars.RequestSize.WithLabelValues(server, zone, "", transport),
 		responseSizes: vars.ResponseSize.WithLabelValues(server, zone, "", transport),
@@ -70,7 +79,7 @@ func (m *requestMetrics) report(o *outcome, question, reply int, now time.Time) 
 	zone := m.root[o.query.transport]
 	if names := m.metrics.ZoneNames(); len(names) != 1 || names[0] != "." {
 		if name := plugin.Zones(names).Matches(strings.Clone(o.query.name)); name != "" && name != "." {
-			zone = newZoneRequests(m.server, name, o.query.transport)
+			zone = m.zone(name, o.query.transport)
 		}
 	}
 	zone.report(o, question, reply, now)
@@ -110,7 +119,7 @@ func (z *zoneRequests) rcodeCounter(rcode int) prometheus.Counter {
 	if counter := cell.Load(); counter != nil {
 		return *counter
 	}
-	counter := vars.ResponseRcode.WithLabelValues(z.server, z.zone, "", rcodeName(rcode), pluginName)
+	counter := vars.ResponseRcode.WithLabelValues(z.server, z.zone, "", rcodeName(rcode), z.plugin)
 	cell.Store(&counter)
 	return counter
 }
