@@ -82,7 +82,7 @@ func (o *outcome) detached() *outcome {
 
 func (o *outcome) refuseMalformed(clients *policy.Clients) bool {
 	o.decision = policy.Decision{Action: policy.Refuse, Rule: policy.Malformed, Class: clients.ClassOf(o.query.client.Addr())}
-	return o.stop(dns.RcodeFormatError, dns.ExtendedErrorCodeOther, "more than one OPT record")
+	return o.stop(dns.RcodeFormatError, dns.ExtendedErrorCodeOther, "the query is malformed: its records or EDNS options cannot be read, or it has more than one OPT record")
 }
 
 func (o *outcome) refuseOperation() bool {

@@ -28,7 +28,8 @@ type query struct {
 	opcode        int
 	// wantsAD: the client wants to know of AD (RFC 6840, section 5.7).
 	wantsAD bool
-	// malformed: more than one OPT record (RFC 6891, section 6.1.1).
+	// malformed: the records or EDNS options cannot be read, or there is more than one
+	// OPT record (RFC 6891, section 6.1.1).
 	malformed bool
 
 	client netip.AddrPort

@@ -2,6 +2,7 @@ package privatelink
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"net"
 	"net/netip"
@@ -51,18 +52,21 @@ type asker interface {
 func (l *readLoop) answerMessage(message []byte, from asker, buffer []byte) []byte {
 	serving := l.front.serving.Load()
 	err := wire.ReadQuery(message, from.transport() == "tcp", &l.asked)
-	if rcode, broken := brokenQueries[err]; broken {
-		return serving.appendBroken(buffer, &l.asked, rcode, message, from.client().Addr())
-	}
+	rcode, broken := brokenQueries[err]
+	inet := l.asked.Question.Class == dns.ClassINET
 	switch {
 	case errors.Is(err, wire.ErrShort), errors.Is(err, wire.ErrReply):
 		return buffer
+	// A malformed query whose question can be read is refused in the line, which
+	// counts and logs it.
+	case broken && (!inet || !errors.Is(err, wire.ErrMalformed)):
+		return serving.appendBroken(buffer, &l.asked, rcode, message, from.client().Addr())
 	case errors.Is(err, wire.ErrOpcode) && !passedOpcodes[l.asked.Opcode]:
 		return wire.AppendRcode(buffer, &l.asked, dns.RcodeNotImplemented, wire.Presentation{})
-	case errors.Is(err, wire.ErrOpcode), errors.Is(err, wire.ErrUnusual), l.asked.Question.Class != dns.ClassINET:
+	case errors.Is(err, wire.ErrOpcode), errors.Is(err, wire.ErrUnusual), !inet:
 		return l.pass(serving, message, from, buffer)
 	}
-	return l.answer(serving, l.read(message, from, errors.Is(err, wire.ErrOptions)), from, buffer)
+	return l.answer(serving, l.read(message, from, err != nil), from, buffer)
 }
 
 // brokenQueries are answered with an rcode and nothing else.
@@ -179,7 +183,7 @@ func (s *serving) wait(c *configuration, o *outcome, from asker) bool {
 // pass hands a message that only CoreDNS can judge to the whole server.
 func (l *readLoop) pass(serving *serving, message []byte, from asker, buffer []byte) []byte {
 	request := new(dns.Msg)
-	if request.Unpack(message) != nil {
+	if !accepted(message) || request.Unpack(message) != nil {
 		return wire.AppendRcode(buffer, &l.asked, dns.RcodeFormatError, wire.Presentation{})
 	}
 	for !serving.pass(request, from) {
@@ -190,6 +194,17 @@ func (l *readLoop) pass(serving *serving, message []byte, from asker, buffer []b
 		serving = current // a reload came between
 	}
 	return buffer
+}
+
+// accepted reports whether CoreDNS's own server would have a look at a message, by
+// its header, which must be there.
+func accepted(message []byte) bool {
+	word := func(index int) uint16 { return binary.BigEndian.Uint16(message[2*index:]) }
+	header := dns.Header{Id: word(0), Bits: word(1), Qdcount: word(2), Ancount: word(3), Nscount: word(4), Arcount: word(5)}
+	if int(header.Bits>>11&0xf) == dns.OpcodeUpdate {
+		return header.Qdcount == 1
+	}
+	return dns.DefaultMsgAcceptFunc(header) == dns.MsgAccept
 }
 
 // pass reports false where as many wait as may.
@@ -223,6 +238,8 @@ func (w replyWriter) LocalAddr() net.Addr  { return w.to.netAddr(w.to.server()) 
 func (w replyWriter) RemoteAddr() net.Addr { return w.to.netAddr(w.to.client()) }
 
 func (w replyWriter) WriteMsg(reply *dns.Msg) error {
+	// CoreDNS's writer leaves a reply uncompressed that fits as it is.
+	reply.Compress = true
 	packed, err := reply.Pack()
 	if err != nil {
 		return err

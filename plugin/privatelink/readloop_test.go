@@ -2,11 +2,13 @@ package privatelink
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/miekg/dns"
 
 	"github.com/privatelink-dns/privatelink-dns/plugin/batch"
+	"github.com/privatelink-dns/privatelink-dns/plugin/policy"
 	"github.com/privatelink-dns/privatelink-dns/plugin/wire"
 )
 
@@ -64,6 +66,8 @@ func TestReadLoopAnswersWhatIsNoQuestion(t *testing.T) {
 		changed[at] = value
 		return changed
 	}
+	answer := []byte{0, 0, 16, 0, 1, 0, 0, 0, 0, 0, 0} // TXT of the root, empty
+	withAnswers := slices.Concat(change(7, 2)[:len(question)-11], answer, answer, question[len(question)-11:])
 	tests := []struct {
 		name     string
 		datagram []byte
@@ -75,6 +79,8 @@ func TestReadLoopAnswersWhatIsNoQuestion(t *testing.T) {
 		{"cut off", question[:20], dns.RcodeFormatError},
 		{"an operation nobody knows", change(2, 7<<3), dns.RcodeNotImplemented},
 		{"EDNS version 1", change(len(question)-5, 1), dns.RcodeBadVers},
+		{"an UPDATE that cannot be read", append(change(2, dns.OpcodeUpdate<<3), 1)[:len(question)-3], dns.RcodeFormatError},
+		{"more answers than a query has", withAnswers, dns.RcodeFormatError},
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
@@ -90,6 +96,43 @@ func TestReadLoopAnswersWhatIsNoQuestion(t *testing.T) {
 				t.Errorf("Answer() = %v (%v), want %s", reply, err, dns.RcodeToString[tc.rcode])
 			}
 		})
+	}
+}
+
+// TestReadLoopRefusesAMalformedOptionInTheLine, which counts and logs it: a cookie of a
+// length that none has.
+func TestReadLoopRefusesAMalformedOptionInTheLine(t *testing.T) {
+	handler := newHandler(t, answers(t, sql), "", longAgo)
+	request := new(dns.Msg)
+	request.SetQuestion("db1.database.windows.net.", dns.TypeA)
+	request.SetEdns0(1232, false)
+	request.IsEdns0().Option = []dns.EDNS0{&dns.EDNS0_COOKIE{Code: dns.EDNS0COOKIE, Cookie: "00"}}
+	datagram, err := request.Pack()
+	if err != nil {
+		t.Fatal(err)
+	}
+	loop, reply := newReadLoop(handler), new(dns.Msg)
+	if err := reply.Unpack(loop.Answer(datagram, clientPeer, nil)); err != nil {
+		t.Fatal(err)
+	}
+	if reply.Rcode != dns.RcodeFormatError || loop.outcome.decision.Rule != policy.Malformed {
+		t.Errorf("Answer() = %v by rule %s, want FORMERR by rule %s", reply, loop.outcome.decision.Rule, policy.Malformed)
+	}
+}
+
+// TestReadLoopLosesNothingToAReload passes on a query of another class when the handler
+// that it was read for takes no more.
+func TestReadLoopLosesNothingToAReload(t *testing.T) {
+	handler := newHandler(t, answers(t, sql), "", longAgo)
+	handler.waiting.end()
+	datagram := packed(t, "db1.database.windows.net.", dns.TypeA)
+	datagram[len(datagram)-11-1] = dns.ClassCHAOS // before an OPT record of 11 octets
+	reply := new(dns.Msg)
+	if err := reply.Unpack(newReadLoop(handler).Answer(datagram, clientPeer, nil)); err != nil {
+		t.Fatalf("Answer() of a query that nobody can take: %v, want SERVFAIL", err)
+	}
+	if reply.Rcode != dns.RcodeServerFailure {
+		t.Errorf("Answer() = %v, want SERVFAIL", reply)
 	}
 }
 
