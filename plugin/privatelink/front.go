@@ -42,7 +42,7 @@ func openFront(address netip.AddrPort, way *serving) (*front, error) {
 	if err != nil {
 		return nil, err
 	}
-	streams, err := stream.Listen(address, stream.Options{Idle: idleTime})
+	streams, err := stream.Listen(group.Addr(), way.streamOptions())
 	if err != nil {
 		_ = group.Close()
 		return nil, err
@@ -85,6 +85,7 @@ func (s *slot) serveFront(name string, address netip.AddrPort, way *serving) err
 	defer s.frontsMutex.Unlock()
 	if standing := s.fronts[name]; standing != nil {
 		standing.serving.Store(way)
+		standing.streams.SetOptions(way.streamOptions())
 		return nil
 	}
 	opened, err := openFront(address, way)

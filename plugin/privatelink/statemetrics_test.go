@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/coredns/coredns/core/dnsserver"
 	"github.com/miekg/dns"
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -43,7 +44,7 @@ func gathered(t *testing.T, collector prometheus.Collector) map[string]float64 {
 func standAt(t *testing.T, run *running) *front {
 	t.Helper()
 	run.handler.waiting.total = &run.shared.handedOver
-	if err := run.shared.serveFront("dns://127.0.0.1:53", netip.MustParseAddrPort("127.0.0.1:0"), &serving{handler: run.handler}); err != nil {
+	if err := run.shared.serveFront("dns://127.0.0.1:53", netip.MustParseAddrPort("127.0.0.1:0"), &serving{handler: run.handler, server: &dnsserver.Server{}}); err != nil {
 		t.Skipf("no front: %v", err)
 	}
 	t.Cleanup(func() { run.shared.endFronts(run.handler) })

@@ -7,6 +7,13 @@ import (
 	"github.com/privatelink-dns/privatelink-dns/plugin/stream"
 )
 
+// streamOptions are the times that CoreDNS's server would keep to (plugin timeouts).
+func (s *serving) streamOptions() stream.Options {
+	return stream.Options{
+		Idle: s.server.IdleTimeout, First: s.server.ReadTimeout, Message: s.server.ReadTimeout, Write: s.server.WriteTimeout,
+	}
+}
+
 // streamLoop is a stream.Worker: it serves one connection after the other.
 type streamLoop struct {
 	readLoop

@@ -120,7 +120,7 @@ func (c *Connection) makeRoom() bool {
 		c.resize(usualRoom)
 	case c.end == len(c.in):
 		c.resize(min(2*len(c.in), lengthSize+maxMessage))
-		if c.server.buffered.Load() > c.server.options.Buffered {
+		if c.server.buffered.Load() > c.server.options.Load().Buffered {
 			c.server.tally.cutMemory.Add(1)
 			c.fail()
 			return false
@@ -146,7 +146,7 @@ func (c *Connection) setReadDeadline() bool {
 
 // deadline is when reading ends if nothing comes. The mutex has to be held.
 func (c *Connection) deadline() time.Time {
-	options := &c.server.options
+	options := c.server.options.Load()
 	switch {
 	case !c.drainTill.IsZero():
 		return c.drainTill

@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +15,41 @@ import (
 
 // The tests here connect by net.Pipe, whose writer waits for its reader, under a clock of
 // their own.
+
+// echo is a worker that answers with what it was sent.
+type echo struct {
+	answer func(message []byte, from *Connection, buffer []byte) []byte // instead, if not nil
+}
+
+func (e echo) Answer(message []byte, from *Connection, buffer []byte) []byte {
+	if e.answer != nil {
+		return e.answer(message, from, buffer)
+	}
+	return append(buffer, message...)
+}
+
+// framed puts lengths before messages.
+func framed(messages ...string) []byte {
+	var all []byte
+	for _, message := range messages {
+		all = append(binary.BigEndian.AppendUint16(all, uint16(len(message))), message...)
+	}
+	return all
+}
+
+// receive reads the next message, or says why there is none.
+func receive(conn net.Conn) (string, error) {
+	if err := conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		return "", err
+	}
+	var length [2]byte
+	if _, err := io.ReadFull(conn, length[:]); err != nil {
+		return "", err
+	}
+	message := make([]byte, binary.BigEndian.Uint16(length[:]))
+	_, err := io.ReadFull(conn, message)
+	return string(message), err
+}
 
 // sheet is a server without a listener and its worker.
 type sheet struct {

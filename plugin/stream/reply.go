@@ -97,7 +97,7 @@ func (c *Connection) send(replies []byte) {
 // held.
 func (c *Connection) queued(octets int) {
 	total := c.server.buffered.Add(int64(octets))
-	if total > c.server.options.Buffered && len(c.out) > maxQueued {
+	if total > c.server.options.Load().Buffered && len(c.out) > maxQueued {
 		c.server.tally.cutMemory.Add(1)
 		c.failLocked()
 	}
@@ -143,7 +143,7 @@ func (c *Connection) write(replies []byte) {
 func (c *Connection) writeInTime(replies []byte) error {
 	for len(replies) > 0 {
 		chunk := replies[:min(len(replies), maxChunk)]
-		if err := c.conn.SetWriteDeadline(time.Now().Add(c.server.options.Write)); err != nil {
+		if err := c.conn.SetWriteDeadline(time.Now().Add(c.server.options.Load().Write)); err != nil {
 			return err
 		}
 		if _, err := c.conn.Write(chunk); err != nil {
@@ -186,7 +186,7 @@ func (c *Connection) isFull() bool {
 
 // isFullLocked leaves out the hold of the goroutine that reads, which asks.
 func (c *Connection) isFullLocked() bool {
-	return c.held > c.server.options.InFlight || len(c.out) > maxUntaken
+	return c.held > c.server.options.Load().InFlight || len(c.out) > maxUntaken
 }
 
 // awaitRoom returns when more messages may be read, and says false where the connection

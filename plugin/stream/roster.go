@@ -12,8 +12,6 @@ const maxLooks = 16
 
 // roster is who is connected. It is safe for concurrent use.
 type roster struct {
-	most, perClient int
-
 	mutex   sync.Mutex
 	all     list.List // of *Connection, that used least lately first
 	clients map[netip.Addr]*list.List
@@ -35,16 +33,16 @@ type verdict struct {
 
 // admit puts a connection on the roster, if need be in the place of an idle one, which
 // the caller has to close.
-func (r *roster) admit(c *Connection) verdict {
+func (r *roster) admit(c *Connection, options *Options) verdict {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
 	var v verdict
 	mine := r.clients[c.remote.Addr()]
 	switch {
-	case mine != nil && mine.Len() >= r.perClient:
+	case mine != nil && mine.Len() >= options.PerClient:
 		v.client = true
 		v.evicted = idleOf(mine)
-	case r.all.Len() >= r.most:
+	case r.all.Len() >= options.Connections:
 		v.full = true
 		v.evicted = idleOf(&r.all)
 	default:

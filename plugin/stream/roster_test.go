@@ -89,6 +89,22 @@ func TestWhoIsUsedStays(t *testing.T) {
 	})
 }
 
+func TestOptionsMayChange(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSheet(Options{Connections: 1})
+		s.SetOptions(Options{Idle: time.Second})
+		first, second := s.connect("192.0.2.1:1").reads(), s.connect("192.0.2.2:1").reads()
+		begin := time.Now()
+		first.say("one")
+		second.say("one")
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if got := first.ended.Sub(begin); got != time.Second || !second.ended.Equal(first.ended) {
+			t.Errorf("the connections ended after %s and %s, want both to have been open for %s", got, second.ended.Sub(begin), time.Second)
+		}
+	})
+}
+
 func TestMemoryIsBounded(t *testing.T) {
 	long := strings.Repeat("x", 60000)
 	tests := []struct {

@@ -27,7 +27,7 @@ const (
 type Server struct {
 	listener *net.TCPListener
 	address  netip.AddrPort
-	options  Options
+	options  atomic.Pointer[Options] // none of them 0
 
 	workers     chan Worker // those that have nothing to do
 	roster      roster
@@ -68,14 +68,20 @@ type tally struct {
 
 // newServer serves connections that somebody else accepts.
 func newServer(options Options) *Server {
-	options = options.withDefaults()
-	s := &Server{options: options, accepting: make(chan struct{})}
-	s.roster = roster{most: options.Connections, perClient: options.PerClient, clients: map[netip.Addr]*list.List{}}
+	s := &Server{accepting: make(chan struct{}), roster: roster{clients: map[netip.Addr]*list.List{}}}
+	s.SetOptions(options)
 	s.rooms.New = func() any {
 		room := make([]byte, 0, usualRoom)
 		return &room
 	}
 	return s
+}
+
+// SetOptions changes the bounds. Connections beyond new ones stay, and a time that runs
+// already runs on. It may be called at any time.
+func (s *Server) SetOptions(options Options) {
+	options = options.withDefaults()
+	s.options.Store(&options)
 }
 
 // Addr is the address the listener is bound to, with the port that was chosen if 0 was
@@ -138,7 +144,7 @@ func (s *Server) take(conn net.Conn, remote, local netip.AddrPort) {
 	}
 	s.tally.accepted.Add(1)
 	c := newConnection(s, conn, remote, local)
-	v := s.roster.admit(c)
+	v := s.roster.admit(c, s.options.Load())
 	s.count(v)
 	if v.evicted != nil {
 		v.evicted.evict()

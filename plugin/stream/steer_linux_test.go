@@ -81,6 +81,7 @@ func TestNewConnectionsComeToUsUntilStop(t *testing.T) {
 	for _, bind := range []string{"127.0.0.1", "::1", "::", "0.0.0.0"} {
 		for _, others := range []int{1, 3} {
 			t.Run(fmt.Sprintf("%s beside %d", bind, others), func(t *testing.T) {
+				t.Parallel()
 				address := netip.AddrPortFrom(netip.MustParseAddr(bind), 0)
 				for range others {
 					address = addrPort(foreign(t, address.String()).Addr())

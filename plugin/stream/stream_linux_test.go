@@ -1,25 +1,10 @@
 package stream
 
 import (
-	"encoding/binary"
-	"io"
 	"net"
 	"net/netip"
 	"testing"
-	"time"
 )
-
-// echo is a worker that answers with what it was sent.
-type echo struct {
-	answer func(message []byte, from *Connection, buffer []byte) []byte // instead, if not nil
-}
-
-func (e echo) Answer(message []byte, from *Connection, buffer []byte) []byte {
-	if e.answer != nil {
-		return e.answer(message, from, buffer)
-	}
-	return append(buffer, message...)
-}
 
 // serve starts a server on an address.
 func serve(t testing.TB, address string, options Options, worker Worker) *Server {
@@ -48,15 +33,6 @@ func dial(t testing.TB, address netip.AddrPort) *net.TCPConn {
 	return conn
 }
 
-// framed puts lengths before messages.
-func framed(messages ...string) []byte {
-	var all []byte
-	for _, message := range messages {
-		all = append(binary.BigEndian.AppendUint16(all, uint16(len(message))), message...)
-	}
-	return all
-}
-
 // say sends messages in one piece.
 func say(t testing.TB, conn net.Conn, messages ...string) {
 	t.Helper()
@@ -73,20 +49,6 @@ func hear(t testing.TB, conn net.Conn) string {
 		t.Fatalf("reading a reply: %v", err)
 	}
 	return message
-}
-
-// receive reads the next message, or says why there is none.
-func receive(conn net.Conn) (string, error) {
-	if err := conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
-		return "", err
-	}
-	var length [2]byte
-	if _, err := io.ReadFull(conn, length[:]); err != nil {
-		return "", err
-	}
-	message := make([]byte, binary.BigEndian.Uint16(length[:]))
-	_, err := io.ReadFull(conn, message)
-	return string(message), err
 }
 
 func TestServeAnswers(t *testing.T) {
