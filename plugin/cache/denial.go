@@ -12,14 +12,15 @@ import (
 const denialShare = 8
 
 // putDenial notes that a name does not exist, whatever type is asked for (RFC 2308
-// section 5). An NXDOMAIN behind a chain is about another name and does not say so.
+// section 5). An NXDOMAIN behind a chain is about another name and does not say so, and
+// one to a question for DS is the word of the zone above.
 func (c *Cache) putDenial(key *Key, entry Entry) {
 	name := key.Question.Name()
 	hash := c.hashName(name, key)
 	s := c.shardOf(hash)
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	if entry.Kind() == NXDomain && entry.Kept() && entry.answers() == 0 {
+	if key.Question.Type != dns.TypeDS && entry.Kind() == NXDomain && entry.Kept() && entry.answers() == 0 {
 		s.add(s.denials, hash, entry)
 		c.denials.Store(true)
 		return

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/miekg/dns"
@@ -66,8 +67,13 @@ func (s *service) recall(o *outcome) (settled bool) {
 // kept looks a question up.
 func (s *service) kept(o *outcome) cache.Hit {
 	hit := s.cache.Get(&o.query.key, o.query.arrived)
-	if !o.route.owns(hit.Entry) || !o.route.owns(hit.Failure) {
+	if !o.route.owns(hit.Entry) {
 		return cache.Hit{} // a reload gave the name to another group
+	}
+	if !o.route.owns(hit.Failure) {
+		if hit.Failure = (cache.Entry{}); hit.State == cache.Failed {
+			hit.State = cache.Miss
+		}
 	}
 	return hit
 }
@@ -248,10 +254,13 @@ func (s *service) lifetimes(o *outcome) cache.Lifetimes {
 		MaxTTL: 24 * time.Hour, MaxNegativeTTL: time.Hour, MaxStale: 24 * time.Hour,
 		FailureTTL: 5 * time.Second, RefreshHold: 30 * time.Second,
 	}
+	if o.fallback == afterOutage { // the route's own servers are back soon
+		bounds.MaxTTL, bounds.MaxNegativeTTL = time.Minute, 10*time.Second
+	}
 	if o.finding.Verdict == verdict.Private {
 		bounds.MaxStale = time.Hour
 	}
-	if o.match.Namespace != nil || o.finding.Zone != nil {
+	if s.catalogued(o) {
 		bounds.MaxNegativeTTL = 10 * time.Second
 		if o.finding.Verdict != verdict.Private {
 			bounds.MaxTTL = time.Minute
@@ -283,4 +292,16 @@ func (s *service) use(o *outcome, entry cache.Entry, state cacheState) {
 	if state == fromStale {
 		o.staleAnswer()
 	}
+}
+
+// catalogued reports whether an answer is about a private endpoint, or a name that may
+// get one.
+func (s *service) catalogued(o *outcome) bool {
+	return o.match.Namespace != nil || o.finding.Zone != nil || s.entersCatalog(o)
+}
+
+// entersCatalog reports whether a chain leads to a catalogued name, be it that of a
+// custom name.
+func (s *service) entersCatalog(o *outcome) bool {
+	return slices.ContainsFunc(o.finding.Chain.Links, func(link verdict.Link) bool { return s.catalog.Match(link.Target).Namespace != nil })
 }

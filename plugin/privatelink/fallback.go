@@ -102,8 +102,7 @@ func (s *service) findingOf(q *query, reply *dns.Msg) verdict.Finding {
 // chain without it proves that there is no private address to be missed. One
 // broken name, for which a server says SERVFAIL, is no outage.
 func (s *service) askAfterOutage(ctx context.Context, o *outcome, failure error) {
-	mayAsk := o.route.outage != nil && o.match.Zone == nil && !o.guarded && !s.keeps(o) && !s.policy.Guard.Protects(o.query.name, verdict.Chain{}, s.catalog)
-	if !mayAsk || !isOutage(failure) {
+	if !s.mayAskPublicly(o) || !isOutage(failure) || !confirmedDown(ctx, o.route.group) {
 		o.fail(failure)
 		return
 	}
@@ -119,6 +118,13 @@ func (s *service) askAfterOutage(ctx context.Context, o *outcome, failure error)
 	}
 	s.take(o, answer, o.route.outage)
 	o.fallback = afterOutage
+}
+
+// mayAskPublicly reports whether the route has a fallback for outages, and the name
+// nothing that forbids to ask it.
+func (s *service) mayAskPublicly(o *outcome) bool {
+	return o.route.outage != nil && o.match.Zone == nil && !o.guarded && !s.keeps(o) &&
+		!s.policy.Guard.Protects(o.query.name, verdict.Chain{}, s.catalog)
 }
 
 // keeps reports whether there is an answer that can be used instead of asking
@@ -149,7 +155,7 @@ func isOutage(failure error) bool {
 		return false
 	}
 	for _, attempt := range failed.Attempts {
-		if attempt.Err == nil {
+		if attempt.Err == nil || errors.Is(attempt.Err, upstream.ErrOverBudget) {
 			return false
 		}
 	}
@@ -193,4 +199,20 @@ func (s *service) judge(o *outcome) *outcome {
 		return o.diagnose().passOnError()
 	}
 	return o.withhold(s.withholdServfail)
+}
+
+// confirmedDown waits for the probers' word on a group whose servers were silent to one
+// question: a name that gets no reply may be all there is.
+func confirmedDown(ctx context.Context, group *upstream.Group) bool {
+	for !group.Down() {
+		if !failing(group) {
+			return false
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	return true
 }

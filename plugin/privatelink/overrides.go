@@ -44,6 +44,7 @@ func (s *service) settleOverride(o *outcome) (settled bool) {
 		// The client is not told the CNAMEs: a downstream resolver would ask for the
 		// privatelink name on its own, and that one still takes its usual route.
 		o.route, o.flatten = s.redirects[o.override.Group], true
+		o.query.key.View += siteMark + siteMark + o.override.Group
 		return s.recall(o)
 	}
 	o.flatten = s.flatten[o.decision.Class]

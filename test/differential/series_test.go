@@ -62,6 +62,10 @@ var timed = []string{
 	"coredns_dns_request_duration_seconds_bucket", "coredns_dns_request_duration_seconds_sum",
 	"coredns_privatelink_upstream_duration_seconds_bucket", "coredns_privatelink_upstream_duration_seconds_sum",
 	silenceSeries,
+	"coredns_privatelink_config_", "coredns_privatelink_upstream_rtt", "coredns_privatelink_upstream_sent_per_second",
+	"coredns_privatelink_upstream_sockets", "coredns_privatelink_upstream_ignored_total",
+	// Only one of them has a front.
+	"coredns_privatelink_front_",
 	// CoreDNS counts the octets of a reply before it writes it otherwise.
 	"coredns_dns_response_size_bytes_bucket", "coredns_dns_response_size_bytes_sum",
 }
