@@ -41,7 +41,12 @@ lint: ## formatting, vet, and the gates on length, complexity, imports and docum
 	$(GO) test -count=1 ./test/gates
 
 .PHONY: bench
-bench: ## the benchmarks beside the code
+bench: ## our server beside others, in one run (BENCH="-rounds 1 -only cached"); writes test/bench/RESULTS.md
+	@test/tools.sh bench
+	$(GO) run ./test/bench $(BENCH)
+
+.PHONY: bench-go
+bench-go: ## the benchmarks beside the code
 	$(GO) test -run '^$$' -bench . -benchmem ./plugin/...
 
 .PHONY: bench-memory

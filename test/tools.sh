@@ -1,6 +1,7 @@
 #!/bin/sh
-# Installs the programs that the tests run: as root on Debian through apt,
-# else it says in one line what to install.
+# Installs the programs that the tests run, and with the word bench also those
+# that make bench compares with: as root on Debian through apt, else it says in
+# one line what to install.
 set -eu
 missing=
 need() { command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ] || missing="$missing $2"; }
@@ -11,6 +12,7 @@ need dnsmasq dnsmasq-base
 need ip iproute2
 need gcc gcc
 need dnsperf dnsperf
+[ "${1:-}" != bench ] || need dnsdist dnsdist
 [ -n "$missing" ] || exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
 	echo "installing$missing"

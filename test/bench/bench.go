@@ -130,9 +130,7 @@ func (b *bench) startCells() error {
 				b.say("%s is left out: %v", c.title(), err)
 				continue
 			}
-			if err := b.startCell(c); err != nil {
-				return fmt.Errorf("starting %s: %w", c.title(), err)
-			}
+			b.startPatiently(c)
 		}
 	}
 	if len(b.cells) == 0 {
@@ -164,14 +162,35 @@ func (b *bench) startCell(c *cell) error {
 
 // runCell starts the cell's server.
 func (b *bench) runCell(c *cell) error {
+// startPatiently starts a server and adds its cell. It tries again, for somebody else may
+// take a port; what fails for good is in the report.
+func (b *bench) startPatiently(c *cell) {
 	var err error
-	for _, address := range []*netip.AddrPort{&c.place.address, &c.place.metrics, &c.place.profiles} {
-		if *address, err = freePort(); err != nil {
-			return err
+	for range tries {
+		b.cells = append(b.cells, c)
+		if err = b.startCell(c); err == nil {
+			return
 		}
+		if b.cells = b.cells[:len(b.cells)-1]; c.process != nil {
+			c.kill()
+		}
+		b.say("%s, to be tried again: %v", c.title(), err)
 	}
-	if !b.profile {
-		c.place.profiles = netip.AddrPort{}
+	b.fail(c, err)
+}
+
+// tries is how often something is tried that may fail because of others.
+const tries = 3
+
+// fail notes what cannot be measured.
+func (b *bench) fail(c *cell, err error) {
+	reason, _, _ := strings.Cut(err.Error(), "\n")
+	b.failures = append(b.failures, c.title()+": "+reason)
+}
+
+func (b *bench) startCell(c *cell) error {
+	if err := b.choosePlace(c); err != nil {
+		return err
 	}
 	line, err := c.subject.configure(&c.place)
 	if err != nil {
@@ -184,6 +203,25 @@ func (b *bench) runCell(c *cell) error {
 		c.place.address, err = c.process.printed()
 	}
 	return err
+}
+
+// choosePlace makes a directory for a cell and finds free ports.
+func (b *bench) choosePlace(c *cell) error {
+	directory, err := os.MkdirTemp(b.directory, "cell")
+	if err != nil {
+		return err
+	}
+	c.place = place{program: b.program, upstream: b.address, directory: directory}
+	ports := []*netip.AddrPort{&c.place.address, &c.place.metrics}
+	if b.profile {
+		ports = append(ports, &c.place.profiles)
+	}
+	for _, port := range ports {
+		if *port, err = freePort(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // startingTime bounds the start of a server.

@@ -24,6 +24,7 @@ type load struct {
 	length    time.Duration // 0: through the file once
 	rate      int           // questions a second; 0: as many as get answers
 	latencies bool          // of every question, which costs time
+	begun     func()        // is called when it begins; may be nil
 }
 
 // loaded is what came of a load.
@@ -34,9 +35,9 @@ type loaded struct {
 	latencies       []time.Duration // sorted; nil unless asked for
 }
 
-// outstanding is how many questions wait for an answer at most at full speed:
+// outstanding is how many questions wait for an answer at most:
 // no more than fit into a socket's receive buffer as Linux makes it by default.
-const outstanding = 200
+const outstanding = 150
 
 // run makes the load, on the processor that is for it.
 func (l load) run() (loaded, error) {

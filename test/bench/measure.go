@@ -5,7 +5,6 @@ package main
 import (
 	"fmt"
 	"path/filepath"
-	"strings"
 	"time"
 )
 
@@ -38,7 +37,6 @@ func (b *bench) atFixedRate(c *cell) {
 // patiently tries a measurement again that failed: on a shared machine, a moment
 // without the processor loses questions. What fails for good is in the report.
 func (b *bench) patiently(c *cell, l load) (measurement, bool) {
-	const tries = 3
 	var err error
 	for range tries {
 		var measured measurement
@@ -47,8 +45,7 @@ func (b *bench) patiently(c *cell, l load) (measurement, bool) {
 		}
 		b.say("%s, to be tried again: %v", c.title(), err)
 	}
-	reason, _, _ := strings.Cut(err.Error(), "\n")
-	b.failures = append(b.failures, c.title()+": "+reason)
+	b.fail(c, err)
 	return measurement{}, false
 }
 
@@ -67,11 +64,39 @@ func (b *bench) turn(c *cell, l load) (measurement, error) {
 	if err := c.settle(2 * time.Second); err != nil {
 		return measurement{}, err
 	}
+	if err := b.waitForCalm(); err != nil {
+		return measurement{}, err
+	}
 	measured, result, err := b.watch(c, l)
 	if err != nil {
 		return measured, fmt.Errorf("%w; the server said:\n%s", err, c.said())
 	}
 	return measured, result.right(c.rcode)
+}
+
+// waitForCalm waits until other programs leave both processors alone, or for as
+// long as it was told to.
+func (b *bench) waitForCalm() error {
+	const look, calm = 100 * time.Millisecond, 0.1
+	for deadline := time.Now().Add(b.calm); time.Now().Before(deadline); {
+		var busy [2]time.Duration
+		for i := range busy {
+			for _, processor := range []int{loadProcessor, serverProcessor} {
+				used, err := busyTime(processor)
+				if err != nil {
+					return err
+				}
+				busy[i] += used
+			}
+			if i == 0 {
+				pause(look)
+			}
+		}
+		if (busy[1] - busy[0]).Seconds() <= calm*2*look.Seconds() {
+			break
+		}
+	}
+	return nil
 }
 
 // prepare writes the questions of a load. New ones are more than can be asked.
@@ -133,6 +158,9 @@ func (b *bench) watch(c *cell, l load) (measurement, loaded, error) {
 	before, err := b.read(c)
 	if err != nil {
 		return m, loaded{}, err
+	}
+	if l.begun != nil {
+		l.begun()
 	}
 	result, err := l.run()
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 )
@@ -28,24 +29,26 @@ func (b *bench) profiles() error {
 }
 
 func (b *bench) profileOf(c *cell) error {
-	length := max(b.length.Round(time.Second), time.Second)
+	length := max(b.length.Round(time.Second), 3*time.Second)
 	path := filepath.Join(c.place.directory, "profile")
 	fetched := make(chan error, 1)
-	go func() { fetched <- fetchProfile(c, length, path) }()
-	_, loading := b.turn(c, load{length: length + time.Second})
+	begun := func() { go func() { fetched <- fetchProfile(c, length, path) }() }
+	if _, err := b.turn(c, load{length: length + time.Second, begun: begun}); err != nil {
+		return err
+	}
 	c.thaw() // until the profile is there
 	err := <-fetched
 	c.freeze()
-	if loading != nil {
-		return loading
-	}
 	if err != nil {
 		return err
 	}
 	said, err := exec.Command("go", "tool", "pprof", "-top", "-nodecount=25", path).CombinedOutput()
-	fmt.Printf("\n%s\n%s", c.title(), said)
+	fmt.Printf("\n%s\n%s", c.title(), typeArguments.ReplaceAll(said, []byte("[...]")))
 	return err
 }
+
+// typeArguments make the names of generic functions longer than a line.
+var typeArguments = regexp.MustCompile(`\[go\.shape[^\n]*\]`)
 
 // fetchProfile gets a profile of the server's processor time over that long.
 func fetchProfile(c *cell, length time.Duration, path string) error {

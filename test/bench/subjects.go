@@ -177,8 +177,8 @@ func configureUnbound(full bool) func(*place) ([]string, error) {
 	}
 }
 
-// configureDnsmasq makes dnsmasq forward everything. It keeps 10,000 answers at
-// most.
+// configureDnsmasq makes dnsmasq forward everything. It warns of a cache for more
+// than 10,000 answers.
 func configureDnsmasq(full bool) func(*place) ([]string, error) {
 	return func(p *place) ([]string, error) {
 		line := []string{
