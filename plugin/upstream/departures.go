@@ -41,11 +41,14 @@ func (d *departures) until(now time.Duration) time.Duration {
 	return max(0, oldest+departureWindow-now)
 }
 
+// nowhere is the place of a query that is not counted, because there is no limit.
+const nowhere = -1
+
 // enter gives a query a place, for which until must have returned 0.
 func (d *departures) enter() (place int) {
 	switch {
 	case d.limit == 0:
-		return 0
+		return nowhere
 	case len(d.times) < d.limit:
 		d.times = append(d.times, leaving)
 		return len(d.times) - 1

@@ -57,7 +57,7 @@ func TestDeparturesSetLimit(t *testing.T) {
 	}
 	d.left(7, 11*ms)
 	d.setLimit(0, 12*ms)
-	if got := d.until(12 * ms); got != 0 || d.enter() != 0 {
+	if got := d.until(12 * ms); got != 0 || d.enter() != nowhere {
 		t.Errorf("without a limit the next waits %v", got)
 	}
 }
@@ -76,7 +76,7 @@ func TestLateGoroutines(t *testing.T) {
 			for range 20 {
 				group.Go(func() {
 					for time.Since(start) < length {
-						ticket, err := p.acquire(t.Context(), client, noReserve, nil)
+						ticket, err := p.acquire(t.Context(), client, nil, noReserve, nil)
 						if err != nil {
 							t.Error(err)
 							return
@@ -85,7 +85,7 @@ func TestLateGoroutines(t *testing.T) {
 						if into := time.Since(start) % (7 * stall / 2); into < stall {
 							<-time.After(stall - into)
 						}
-						if err := ticket.depart(t.Context()); err != nil {
+						if err := ticket.depart(t.Context(), nil); err != nil {
 							t.Error(err)
 						}
 						mu.Lock()
@@ -155,7 +155,7 @@ func TestUnusedTicket(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPacer(Budget{PerSecond: 10, Outstanding: 10})
 		take := func() *ticket {
-			ticket, err := p.acquire(t.Context(), client, noReserve, nil)
+			ticket, err := p.acquire(t.Context(), client, nil, noReserve, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -165,7 +165,7 @@ func TestUnusedTicket(t *testing.T) {
 			unused := take()
 			unused.release()
 			unused.release()
-			if err := unused.depart(t.Context()); !errors.Is(err, errReturned) {
+			if err := unused.depart(t.Context(), nil); !errors.Is(err, errReturned) {
 				t.Errorf("depart after release = %v, want %v", err, errReturned)
 			}
 		}
@@ -173,7 +173,7 @@ func TestUnusedTicket(t *testing.T) {
 			t.Errorf("unused tickets cost a token, or one of %d slots", outstanding(p))
 		}
 		used := take()
-		if err := used.depart(t.Context()); err != nil {
+		if err := used.depart(t.Context(), nil); err != nil {
 			t.Fatal(err)
 		}
 		used.left()
@@ -198,7 +198,7 @@ func TestKeptFromLeaving(t *testing.T) {
 			defer cancel()
 			ticket := &ticket{pacer: p} // without a token: the last resort is tested
 			defer ticket.release()
-			if err := ticket.depart(ctx); err != nil {
+			if err := ticket.depart(ctx, nil); err != nil {
 				return err
 			}
 			ticket.left()

@@ -65,7 +65,7 @@ func (s *Server) testEDNS() {
 
 // probeQuery returns the query of a probe. A server that has never replied to EDNS is
 // probed without, so that it is not taken for down because of that.
-func (s *Server) probeQuery() query {
+func (s *Server) probeQuery() *query {
 	if s.edns.unheard() || s.edns.avoided() {
 		return s.probing.plain()
 	}

@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"fmt"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,12 +21,15 @@ func dropping(respond responder) responder {
 
 // offsets are how long after start each query came and whether it had EDNS: "0s+edns 800ms".
 func offsets(queries *[]string, start time.Time, respond responder) responder {
+	var mu sync.Mutex
 	return func(transport Transport, query []byte, send func([]byte)) {
 		kind := ""
 		if hasOPT(query) {
 			kind = "+edns"
 		}
+		mu.Lock()
 		*queries = append(*queries, fmt.Sprint(time.Since(start), kind))
+		mu.Unlock()
 		respond(transport, query, send)
 	}
 }

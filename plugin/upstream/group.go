@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/miekg/dns"
@@ -21,11 +22,13 @@ type Group struct {
 	// Backups are further tiers, in order. The servers of a tier are asked when all of
 	// those before are down, have failed, or are silent for too long.
 	Backups [][]*Server
+
+	races sync.Pool // of *race, to be used again
 }
 
 // Down reports whether all servers are down. It is false for a group without servers.
 func (g *Group) Down() bool {
-	candidates := g.candidates(time.Now())
+	candidates := g.candidates(nil, time.Now())
 	return len(candidates) > 0 && !slices.ContainsFunc(candidates, func(c candidate) bool { return !c.down })
 }
 
@@ -34,15 +37,14 @@ func (g *Group) Down() bool {
 // stale answer at hand gives that one instead. It is false for a group without
 // servers.
 func (g *Group) WouldWait() bool {
-	candidates := order(g.candidates(time.Now()))
+	candidates := order(g.candidates(nil, time.Now()))
 	return len(candidates) > 0 && !slices.ContainsFunc(candidates, func(c candidate) bool {
 		return c.tier == candidates[0].tier && !c.busy
 	})
 }
 
-// candidates returns all servers with their state.
-func (g *Group) candidates(now time.Time) []candidate {
-	list := make([]candidate, 0, len(g.Servers))
+// candidates appends all servers with their state to an empty list.
+func (g *Group) candidates(list []candidate, now time.Time) []candidate {
 	for _, s := range g.Servers {
 		list = append(list, s.candidate(0, now))
 	}
@@ -52,6 +54,17 @@ func (g *Group) candidates(now time.Time) []candidate {
 		}
 	}
 	return list
+}
+
+// plan appends when each server is asked to an empty plan.
+func (g *Group) plan(plan []attempt, now time.Time) []attempt {
+	var room [4]candidate
+	if len(g.Servers) == 1 && len(g.Backups) == 0 {
+		// Whatever its state, there is nobody else to ask.
+		room[0].server = g.Servers[0]
+		return schedule(plan, room[:1])
+	}
+	return schedule(plan, order(g.candidates(room[:0], now)))
 }
 
 // Exchange asks the servers in turn until one gives a good answer: rcode NOERROR,
@@ -71,19 +84,24 @@ func (g *Group) candidates(now time.Time) []candidate {
 // Errors: ErrNoServers and ErrQuestion; ctx.Err() at once when ctx is cancelled; and
 // *FailedError as soon as every server has failed, or when ctx's deadline is over.
 func (g *Group) Exchange(ctx context.Context, q Question) (*Answer, error) {
-	query, err := newQuery(q)
-	if err != nil {
+	r, _ := g.races.Get().(*race)
+	if r == nil {
+		r = newRace()
+	}
+	if err := r.query.compose(q); err != nil {
 		return nil, err
 	}
-	candidates := g.candidates(time.Now())
-	if len(candidates) == 0 {
+	now := time.Now()
+	if r.plan = g.plan(r.planned[:0], now); len(r.plan) == 0 {
 		return nil, ErrNoServers
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	r := newRace(query, schedule(order(candidates)))
-	if answer := r.first(ctx); answer != nil {
+	if answer := r.first(ctx, now); answer != nil {
+		if r.reset() {
+			g.races.Put(r)
+		}
 		return answer, nil
 	}
 	if err := ctx.Err(); errors.Is(err, context.Canceled) {

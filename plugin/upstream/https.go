@@ -69,9 +69,9 @@ func (h *https) protocol() Transport { return HTTPS }
 
 // exchange implements transport. An abandoned question is cancelled at the server by
 // HTTP itself, so its ticket is released with it.
-func (h *https) exchange(ctx context.Context, q query, permit *ticket) ([]byte, error) {
+func (h *https) exchange(ctx context.Context, q *query, permit *ticket) ([]byte, error) {
 	defer permit.release()
-	if err := permit.depart(ctx); err != nil {
+	if err := permit.depart(ctx, q.lost); err != nil {
 		return nil, err
 	}
 	permit.left()
@@ -79,6 +79,13 @@ func (h *https) exchange(ctx context.Context, q query, permit *ticket) ([]byte, 
 	defer cancel()
 	stop := context.AfterFunc(h.closing, cancel)
 	defer stop()
+	go func() {
+		select {
+		case <-q.lost:
+			cancel()
+		case <-either.Done():
+		}
+	}()
 	wire, err := h.post(either, q)
 	switch {
 	case err == nil:
@@ -87,14 +94,16 @@ func (h *https) exchange(ctx context.Context, q query, permit *ticket) ([]byte, 
 		return nil, ErrClosed
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
+	case either.Err() != nil:
+		return nil, either.Err()
 	}
 	return nil, err
 }
 
 // post sends a query with id 0 (RFC 8484 section 4.1), which may be cached on the way,
-// and reads its reply.
-func (h *https) post(ctx context.Context, q query) ([]byte, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, h.url, bytes.NewReader(q.wire))
+// and reads its reply. What is sent is a copy, which may still be read afterwards.
+func (h *https) post(ctx context.Context, q *query) ([]byte, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, h.url, bytes.NewReader(bytes.Clone(q.wire)))
 	if err != nil {
 		return nil, err
 	}

@@ -72,7 +72,7 @@ func (p *pacer) set(b Budget) {
 // waiting meanwhile. reserve is the time before the context's deadline in which a
 // query is not worth sending any more, because its reply would come too late. The
 // error is ErrOverBudget, at once where it is foreseen, ErrClosed, or the context's.
-func (p *pacer) acquire(ctx context.Context, class priority, reserve func() time.Duration, waiting *atomic.Bool) (*ticket, error) {
+func (p *pacer) acquire(ctx context.Context, class priority, lost <-chan struct{}, reserve func() time.Duration, waiting *atomic.Bool) (*ticket, error) {
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
@@ -104,21 +104,24 @@ func (p *pacer) acquire(ctx context.Context, class priority, reserve func() time
 		waiting.Store(true)
 		defer waiting.Store(false)
 	}
-	return p.await(ctx, a, class, place, patience)
+	return p.await(ctx, lost, a, class, place, patience)
 }
 
 // await waits until a ticket is granted or patience is over.
-func (p *pacer) await(ctx context.Context, a *applicant, class priority, place *list.Element, patience time.Duration) (*ticket, error) {
+func (p *pacer) await(ctx context.Context, lost <-chan struct{}, a *applicant, class priority, place *list.Element, patience time.Duration) (*ticket, error) {
 	over := time.NewTimer(patience)
 	defer over.Stop()
 	var err error
 	select {
 	case t := <-a.granted:
+		t.ready = time.Now()
 		return t, nil
 	case <-over.C:
 		err = ErrOverBudget
 	case <-ctx.Done():
 		err = ctx.Err()
+	case <-lost:
+		err = context.Canceled
 	case <-p.closing:
 		err = ErrClosed
 	}
@@ -194,7 +197,7 @@ func (p *pacer) behind(class priority) float64 {
 // issue makes a ticket.
 func (p *pacer) issue(now time.Time) *ticket {
 	p.bucket.take()
-	t := &ticket{pacer: p, at: now, era: p.era, slot: p.slots > 0}
+	t := &ticket{pacer: p, at: now, ready: now, era: p.era, slot: p.slots > 0}
 	if t.slot {
 		p.held++
 	}

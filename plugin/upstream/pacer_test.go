@@ -27,7 +27,7 @@ func newLine(b Budget) *line { return &line{pacer: newPacer(b), start: time.Now(
 // join lets somebody apply for a ticket, behind all who have before.
 func (l *line) join(ctx context.Context, name string, class priority) {
 	l.group.Go(func() {
-		_, err := l.pacer.acquire(ctx, class, func() time.Duration { return 0 }, nil)
+		_, err := l.pacer.acquire(ctx, class, nil, func() time.Duration { return 0 }, nil)
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		said := name
@@ -88,7 +88,7 @@ func TestPacerReserve(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPacer(Budget{PerSecond: 1})
 		reserve := func() time.Duration { return 300 * time.Millisecond }
-		if _, err := p.acquire(t.Context(), client, reserve, nil); err != nil {
+		if _, err := p.acquire(t.Context(), client, nil, reserve, nil); err != nil {
 			t.Fatal(err)
 		}
 		for _, tc := range []struct {
@@ -96,7 +96,7 @@ func TestPacerReserve(t *testing.T) {
 			want   error
 		}{{1300 * time.Millisecond, ErrOverBudget}, {1400 * time.Millisecond, nil}} {
 			ctx, cancel := context.WithTimeout(t.Context(), tc.within)
-			if _, err := p.acquire(ctx, client, reserve, nil); !errors.Is(err, tc.want) {
+			if _, err := p.acquire(ctx, client, nil, reserve, nil); !errors.Is(err, tc.want) {
 				t.Errorf("acquire within %v = %v, want %v", tc.within, err, tc.want)
 			}
 			cancel()

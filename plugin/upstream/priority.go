@@ -26,7 +26,7 @@ func LowPriority(ctx context.Context) context.Context {
 	return context.WithValue(ctx, lowPriority{}, true)
 }
 
-func priorityOf(ctx context.Context, q query) priority {
+func priorityOf(ctx context.Context, q *query) priority {
 	switch {
 	case q.probe:
 		return probe

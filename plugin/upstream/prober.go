@@ -23,10 +23,13 @@ const (
 const defaultProbeName = "localhost."
 
 // newProbe composes the query of probes. The error wraps ErrQuestion.
-func newProbe(name string) (query, error) {
+func newProbe(name string) (*query, error) {
 	q, err := newQuery(Question{Name: name, Type: dns.TypeA, Class: dns.ClassINET})
+	if err != nil {
+		return nil, err
+	}
 	q.probe = true
-	return q, err
+	return q, nil
 }
 
 // watch probes a suspected server until it replies, to a probe or to anybody, or is

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"github.com/miekg/dns"
 )
@@ -37,38 +38,57 @@ const (
 // flagDO stands in the OPT record's TTL (RFC 6891 section 6.1.3).
 const flagDO = 1 << 15
 
-// query is a Question in wire form. It is never modified, so that any number of
-// sockets can send it; each puts its own id into a copy.
+// query is a Question in wire form. It is not modified once it is sent, so that any
+// number of sockets can send it; each puts its own id into a copy.
 type query struct {
 	asked    Question
 	wire     []byte // the whole message, its id zero
 	question []byte // the question section, part of wire
 	probe    bool   // nobody's question
 	again    bool   // the server is silent to the same, which is still pending
+	// lost is closed when the reply is of no use any more; nil where that is told by the
+	// context alone.
+	lost chan struct{}
+	room [96]byte // for wire, if it is enough
 }
 
 // newQuery composes q with RD set and EDNS, and no EDNS option: a client's are its own
 // business with us, and those that a transport adds are ours with the server. The error wraps
 // ErrQuestion.
-func newQuery(q Question) (query, error) {
-	wire := make([]byte, headerSize+maxNameSize+typeAndClass+optSize)
+func newQuery(asked Question) (*query, error) {
+	q := new(query)
+	if err := q.compose(asked); err != nil {
+		return nil, err
+	}
+	return q, nil
+}
+
+// compose makes q the query for a question, whatever it was before.
+func (q *query) compose(asked Question) error {
+	// No name is longer in wire form than in presentation form, but for the root's label.
+	name := min(len(asked.Name)+1, maxNameSize)
+	wire := q.room[:]
+	if need := headerSize + name + typeAndClass + optSize; need > len(wire) {
+		wire = make([]byte, need)
+	}
+	clear(wire)
 	// An empty name packs to nothing, without an error.
-	if q.Name == "" {
-		return query{}, fmt.Errorf("%w: the name is empty", ErrQuestion)
+	if asked.Name == "" {
+		return fmt.Errorf("%w: the name is empty", ErrQuestion)
 	}
-	end, err := dns.PackDomainName(q.Name, wire[:headerSize+maxNameSize], headerSize, nil, false)
+	end, err := dns.PackDomainName(asked.Name, wire[:headerSize+name], headerSize, nil, false)
 	if err != nil {
-		return query{}, fmt.Errorf("%w: %q: %w", ErrQuestion, q.Name, err)
+		return fmt.Errorf("%w: %q: %w", ErrQuestion, asked.Name, err)
 	}
-	binary.BigEndian.PutUint16(wire[end:], q.Type)
-	binary.BigEndian.PutUint16(wire[end+2:], q.Class)
+	binary.BigEndian.PutUint16(wire[end:], asked.Type)
+	binary.BigEndian.PutUint16(wire[end+2:], asked.Class)
 	end += typeAndClass
 
 	flags := uint16(flagRD)
-	if q.AD || q.DO {
+	if asked.AD || asked.DO {
 		flags |= flagAD
 	}
-	if q.CD {
+	if asked.CD {
 		flags |= flagCD
 	}
 	binary.BigEndian.PutUint16(wire[2:], flags)
@@ -77,29 +97,35 @@ func newQuery(q Question) (query, error) {
 
 	binary.BigEndian.PutUint16(wire[end+1:], dns.TypeOPT)
 	binary.BigEndian.PutUint16(wire[end+3:], ednsSize)
-	if q.DO {
+	if asked.DO {
 		binary.BigEndian.PutUint32(wire[end+5:], flagDO)
 	}
-	return query{asked: q, wire: wire[:end+optSize], question: wire[headerSize:end]}, nil
+	q.asked, q.wire, q.question = asked, wire[:end+optSize], wire[headerSize:end]
+	return nil
 }
 
 // plain returns the same query without EDNS, for servers that do not know it
 // (RFC 6891 section 7). DO is lost with it.
-func (q query) plain() query {
+func (q *query) plain() *query {
 	end := headerSize + len(q.question)
 	wire := bytes.Clone(q.wire[:end])
 	binary.BigEndian.PutUint16(wire[10:], 0)
-	q.wire, q.question = wire, wire[headerSize:]
-	return q
+	return &query{asked: q.asked, wire: wire, question: wire[headerSize:], probe: q.probe, again: q.again, lost: q.lost}
+}
+
+// repeated returns the same query for a server that is silent to it.
+func (q *query) repeated() *query {
+	return &query{asked: q.asked, wire: q.wire, question: q.question, again: true, lost: q.lost}
 }
 
 // edns reports whether the query has an OPT record.
-func (q query) edns() bool { return len(q.wire) > headerSize+len(q.question) }
+func (q *query) edns() bool { return len(q.wire) > headerSize+len(q.question) }
 
-// withID returns a copy of the message under an id, behind prefix zero bytes, with an
-// EDNS option more unless that is nil. The query must have EDNS then.
-func (q query) withID(id uint16, prefix int, option []byte) []byte {
-	wire := make([]byte, prefix+len(q.wire)+len(option))
+// withID returns a copy of the message under an id, behind prefix bytes, with an EDNS
+// option more unless that is nil. The query must have EDNS then. The copy is made in
+// room if that is large enough.
+func (q *query) withID(room []byte, id uint16, prefix int, option []byte) []byte {
+	wire := slices.Grow(room[:0], prefix+len(q.wire)+len(option))[:prefix+len(q.wire)+len(option)]
 	copy(wire[prefix:], q.wire)
 	binary.BigEndian.PutUint16(wire[prefix:], id)
 	if option != nil {

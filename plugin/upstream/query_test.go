@@ -39,8 +39,8 @@ func TestNewQuery(t *testing.T) {
 			if !bytes.Equal(got.question, plain[headerSize:]) || !bytes.Equal(got.plain().question, plain[headerSize:]) {
 				t.Errorf("question = %x, want %x", got.question, plain[headerSize:])
 			}
-			if id := got.withID(0xabcd, 2, nil); !bytes.Equal(id, append([]byte{0, 0, 0xab, 0xcd}, edns[2:]...)) {
-				t.Errorf("withID(0xabcd, 2, nil) = %x", id)
+			if id := got.withID(nil, 0xabcd, 2, nil); !bytes.Equal(id, append([]byte{0, 0, 0xab, 0xcd}, edns[2:]...)) {
+				t.Errorf("withID(nil, 0xabcd, 2, nil) = %x", id)
 			}
 			if !got.edns() || got.plain().edns() {
 				t.Errorf("edns() = %v, without EDNS %v; want true, false", got.edns(), got.plain().edns())

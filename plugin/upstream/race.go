@@ -4,20 +4,34 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 )
 
 // race is one question on its way through a schedule. One goroutine at a time touches
-// it; the queries report through finishes.
+// it; the queries report through finishes. It is one piece of memory with room for what
+// nearly every race needs, and is used again after a race that only its first run was in.
 type race struct {
-	query    query
-	plan     []attempt
-	next     int    // the place in plan of the next start
-	runs     []*run // what was started, in that order
-	failed   []*Server
-	finishes chan finish      // has room for all, so that no query waits to report
-	late     <-chan time.Time // fires when patience with the latest run is over
+	query  query
+	plan   []attempt
+	next   int    // the place in plan of the next start
+	runs   []*run // what was started, in that order
+	failed []*Server
+	late   <-chan time.Time // fires when patience with the latest run is over
+
+	// takeOver goes on with the race in another goroutine when patience with the first
+	// run is over; context is its one.
+	takeOver *time.Timer
+	context  context.Context
+	// The channels are made by open.
+	once     sync.Once
+	finishes chan finish  // has room for all, so that no query waits to report
+	outcome  chan *Answer // of a race that was taken over
+
+	planned [4]attempt
+	entered [2]*run
+	leader  run // the first
 }
 
 // run is one query to one server. While it is pending, result and elapsed are zero.
@@ -39,8 +53,29 @@ type finish struct {
 // nobody is no index of a run.
 const nobody = -1
 
-func newRace(q query, plan []attempt) *race {
-	return &race{query: q, plan: plan, finishes: make(chan finish, len(plan))}
+func newRace() *race {
+	r := new(race)
+	r.query.lost = make(chan struct{})
+	return r
+}
+
+// open makes the channels. It may be called by several goroutines at once.
+func (r *race) open() {
+	r.once.Do(func() {
+		r.finishes = make(chan finish, len(r.plan))
+		r.outcome = make(chan *Answer, 1)
+	})
+}
+
+// reset makes the race ready for another question, and reports whether that can be
+// done: nobody but the caller may know it.
+func (r *race) reset() bool {
+	if r.finishes != nil {
+		return false
+	}
+	r.next, r.runs, r.context = 0, nil, nil
+	r.leader.result = result{}
+	return true
 }
 
 // first returns the first good answer, or nil when every server has failed or ctx is
@@ -48,25 +83,42 @@ func newRace(q query, plan []attempt) *race {
 // own goroutine: a new one, growing its stack as the reply is read, would cost a third
 // of the whole exchange. Only if the server is silent for too long does another
 // goroutine take over the race, and the caller's reports to it like any other.
-func (r *race) first(ctx context.Context) *Answer {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	first, index := r.enter()
-	outcome := make(chan *Answer, 1)
-	others := time.AfterFunc(r.plan[r.next].delay, func() {
-		r.startLate(ctx)
-		outcome <- r.wait(ctx)
-		cancel() // the caller's own query may still be pending
-	})
-	f := finish{index, first.server.exchange(ctx, r.query, &first.waiting)}
-	if !others.Stop() {
+func (r *race) first(ctx context.Context, now time.Time) *Answer {
+	r.runs, r.context = r.entered[:0], ctx
+	first, index := r.enter(now)
+	if delay := r.plan[r.next].delay; r.takeOver == nil {
+		r.takeOver = time.AfterFunc(delay, r.goOn)
+	} else {
+		r.takeOver.Reset(delay)
+	}
+	f := finish{index, first.server.exchange(ctx, &r.query, &first.waiting)}
+	if !r.takeOver.Stop() {
+		r.open()
 		r.finishes <- f
-		return <-outcome
+		return <-r.outcome
 	}
-	if answer := r.finish(ctx, f); answer != nil {
-		return answer
+	answer := r.finish(ctx, f)
+	if answer == nil {
+		answer = r.wait(ctx)
 	}
-	return r.wait(ctx)
+	r.end()
+	return answer
+}
+
+// goOn runs the rest of a race whose first run takes too long.
+func (r *race) goOn() {
+	r.open()
+	r.startLate(r.context)
+	answer := r.wait(r.context)
+	r.end()
+	r.outcome <- answer
+}
+
+// end gives up all runs but the winner.
+func (r *race) end() {
+	if len(r.runs) > 1 {
+		close(r.query.lost)
+	}
 }
 
 // wait returns the first good answer to come, or nil when every server has failed or
@@ -110,9 +162,12 @@ func (r *race) start(ctx context.Context) {
 		return
 	}
 	r.late = nil
-	q := r.query
-	q.again = r.pending(r.plan[r.next].server)
-	started, index := r.enter()
+	r.open()
+	q := &r.query
+	if r.pending(r.plan[r.next].server) {
+		q = q.repeated()
+	}
+	started, index := r.enter(time.Now())
 	go func() { r.finishes <- finish{index, started.server.exchange(ctx, q, &started.waiting)} }()
 	if r.advance() {
 		r.late = time.After(max(0, r.plan[r.next].delay-r.plan[r.next-1].delay))
@@ -120,8 +175,12 @@ func (r *race) start(ctx context.Context) {
 }
 
 // enter makes a run of the next place in the plan.
-func (r *race) enter() (started *run, index int) {
-	started = &run{server: r.plan[r.next].server, started: time.Now()}
+func (r *race) enter(now time.Time) (started *run, index int) {
+	started = &r.leader
+	if len(r.runs) > 0 {
+		started = new(run)
+	}
+	started.server, started.started = r.plan[r.next].server, now
 	r.runs = append(r.runs, started)
 	r.next++
 	return started, len(r.runs) - 1
@@ -152,12 +211,12 @@ func (r *race) pending(server *Server) bool {
 // Otherwise the next server is started, unless patience with a younger run lasts.
 func (r *race) finish(ctx context.Context, f finish) *Answer {
 	ended := r.runs[f.index]
-	ended.ended, ended.result, ended.elapsed = true, f.result, time.Since(ended.started)
 	if f.result.good() {
 		answer := f.result.answer(ended.server.addr)
 		answer.Attempts = r.attempts(f.index)
 		return answer
 	}
+	ended.ended, ended.result, ended.elapsed = true, f.result, time.Since(ended.started)
 	if ctx.Err() != nil {
 		return nil // it was ended, it has not failed
 	}

@@ -40,12 +40,12 @@ type candidate struct {
 // are left out, unless all are: then one may return in this moment, and asking them
 // costs nothing that could be spent better. Tiers come in order. Inside a tier,
 // whoever seems to be silent comes last, before it those that would make us wait, and
-// among the others the fastest comes first.
+// among the others the fastest comes first. The list is reordered in place.
 func order(candidates []candidate) []candidate {
 	if !slices.ContainsFunc(candidates, func(c candidate) bool { return !c.down }) {
 		return candidates
 	}
-	up := slices.DeleteFunc(slices.Clone(candidates), func(c candidate) bool { return c.down })
+	up := slices.DeleteFunc(candidates, func(c candidate) bool { return c.down })
 	slices.SortStableFunc(up, before)
 	return up
 }
@@ -84,10 +84,10 @@ type attempt struct {
 // has taken longer than 95 of 100 of its replies - or patience with it is over, where
 // that is sooner - and then all once more, because a datagram may have been lost.
 // Where there are too many servers for that, the pauses get shorter. Servers that
-// have failed meanwhile are passed over by the race, not here.
-func schedule(candidates []candidate) []attempt {
+// have failed meanwhile are passed over by the race, not here. The plan is appended to
+// an empty one.
+func schedule(plan []attempt, candidates []candidate) []attempt {
 	n := len(candidates)
-	plan := make([]attempt, 0, 2*n)
 	first := patience
 	if n > 1 {
 		first = min(patience, lastFirstStart/time.Duration(n-1)).Truncate(time.Millisecond)

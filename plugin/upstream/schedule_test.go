@@ -49,7 +49,7 @@ func TestSchedule(t *testing.T) {
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
-			if got := joined(schedule(unknown(unused(tc.servers)))); got != tc.want {
+			if got := joined(schedule(nil, unknown(unused(tc.servers)))); got != tc.want {
 				t.Errorf("schedule of %d = %s, want %s", tc.servers, got, tc.want)
 			}
 		})
@@ -61,7 +61,7 @@ func TestSchedule(t *testing.T) {
 func TestScheduleBounds(t *testing.T) {
 	for n := 1; n <= 40; n++ {
 		servers := unused(n)
-		plan := schedule(unknown(servers))
+		plan := schedule(nil, unknown(servers))
 		if len(plan) != 2*n || plan[0].delay != 0 || plan[n-1].delay > lastFirstStart || plan[2*n-1].delay > lastStart {
 			t.Errorf("schedule of %d = %s, out of bounds", n, joined(plan))
 		}

@@ -65,7 +65,7 @@ func TestScheduleHedges(t *testing.T) {
 			for i := range candidates {
 				candidates[i].p95 = tc.p95[i]
 			}
-			plan := schedule(candidates)
+			plan := schedule(nil, candidates)
 			if got := joined(plan); got != tc.want {
 				t.Errorf("schedule = %s, want %s", got, tc.want)
 			}

@@ -23,7 +23,7 @@ type Server struct {
 	random     func() uint64
 	ignored    atomic.Uint64
 	pacer      *pacer
-	probing    query // the probe question
+	probing    *query // the probe question
 
 	closing    context.Context // done when Close has been called
 	shut       context.CancelFunc
@@ -72,14 +72,15 @@ type Stats struct {
 type transport interface {
 	// exchange returns the bytes of the first message that accepts takes for a reply
 	// to q; they belong to the caller. Every other message is counted and passed
-	// over. It returns ctx.Err() as soon as ctx is done, ErrClosed as soon as the
-	// transport is closed, and never modifies q.
+	// over. It returns ctx.Err() as soon as ctx is done, context.Canceled as soon as q is
+	// lost, and ErrClosed as soon as the transport is closed. It never modifies q, and
+	// does not read it after it has returned a reply.
 	//
 	// t is released once the server cannot be at work on q any more, as far as we can
 	// know: with the reply, or with the error. A query that is abandoned because ctx
 	// is done is still at work there: t is released by its late reply, or abandonedFor
 	// after it was sent. t may be nil.
-	exchange(ctx context.Context, q query, t *ticket) ([]byte, error)
+	exchange(ctx context.Context, q *query, t *ticket) ([]byte, error)
 	// protocol is the name by which answers and failures call the transport.
 	protocol() Transport
 	// close ends every exchange with ErrClosed.
@@ -184,7 +185,7 @@ func (r result) answer(server netip.AddrPort) *Answer {
 
 // exchange is Exchange for a query in wire form. While it waits for the budget,
 // waiting, which may be nil, is true.
-func (s *Server) exchange(ctx context.Context, q query, waiting *atomic.Bool) result {
+func (s *Server) exchange(ctx context.Context, q *query, waiting *atomic.Bool) result {
 	if s.edns.avoided() || q.again && s.edns.unheard() {
 		return s.ask(ctx, q.plain(), waiting)
 	}
@@ -201,7 +202,7 @@ func (s *Server) exchange(ctx context.Context, q query, waiting *atomic.Bool) re
 
 // ask sends one query over the first transport, UDP nearly always, and over the
 // second one where the first brought a reply that is of no use.
-func (s *Server) ask(ctx context.Context, q query, waiting *atomic.Bool) result {
+func (s *Server) ask(ctx context.Context, q *query, waiting *atomic.Bool) result {
 	r := s.askOver(ctx, s.transports[0], q, waiting)
 	if s.wantsCookie(r) {
 		r = s.askOver(ctx, s.transports[0], q, waiting) // the reply has brought the server's
@@ -226,7 +227,7 @@ func useless(err error) bool {
 // askOver sends one query, and again where the server has closed the connection
 // before it came to it, as servers do with connections that they want to be rid of
 // (RFC 7766 section 6.2.4).
-func (s *Server) askOver(ctx context.Context, t transport, q query, waiting *atomic.Bool) result {
+func (s *Server) askOver(ctx context.Context, t transport, q *query, waiting *atomic.Bool) result {
 	r := s.send(ctx, t, q, waiting)
 	if errors.Is(r.err, errHungUp) || errors.Is(r.err, errTurnedAway) {
 		return s.send(ctx, t, q, waiting)
@@ -236,19 +237,18 @@ func (s *Server) askOver(ctx context.Context, t transport, q query, waiting *ato
 
 // send sends one query on one transport, when the budget allows it, and reads its
 // reply.
-func (s *Server) send(ctx context.Context, t transport, q query, waiting *atomic.Bool) result {
+func (s *Server) send(ctx context.Context, t transport, q *query, waiting *atomic.Bool) result {
 	r := result{transport: t.protocol()}
-	permit, err := s.pacer.acquire(ctx, priorityOf(ctx, q), s.replyTime, waiting)
+	permit, err := s.pacer.acquire(ctx, priorityOf(ctx, q), q.lost, s.replyTime, waiting)
 	if err != nil {
 		r.err = s.refusal(err)
 		return r
 	}
 	first := t == s.transports[0]
 	permit.server, permit.edns = s, first && q.edns()
-	start := time.Now()
 	wire, err := t.exchange(ctx, q, permit)
 	now := time.Now()
-	r.rtt = now.Sub(start) - permit.lateness()
+	r.rtt = now.Sub(permit.got()) - permit.lateness()
 	r.replied = err == nil
 	s.learn(t, q, r.rtt, now, err)
 	if err != nil {

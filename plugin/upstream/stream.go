@@ -65,7 +65,7 @@ func (s *stream) write(ctx context.Context) {
 	for {
 		select {
 		case w := <-s.out:
-			if err := w.ticket.depart(ctx); err != nil {
+			if err := w.ticket.depart(ctx, nil); err != nil {
 				continue // it has been abandoned, or the context has ended
 			}
 			// A server that does not read must not keep others' queries from leaving, so

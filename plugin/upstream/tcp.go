@@ -83,7 +83,7 @@ func plainTCP(addr string, dial dialer) connector {
 func (t *tcp) protocol() Transport { return t.name }
 
 // exchange implements transport.
-func (t *tcp) exchange(ctx context.Context, q query, permit *ticket) ([]byte, error) {
+func (t *tcp) exchange(ctx context.Context, q *query, permit *ticket) ([]byte, error) {
 	w, err := t.register(ctx, q, permit)
 	if err != nil {
 		permit.release()
@@ -95,6 +95,9 @@ func (t *tcp) exchange(ctx context.Context, q query, permit *ticket) ([]byte, er
 	case <-ctx.Done():
 		t.abandon(w)
 		return nil, ctx.Err()
+	case <-q.lost:
+		t.abandon(w)
+		return nil, context.Canceled
 	}
 }
 
@@ -113,7 +116,7 @@ type asking struct {
 
 // register finds a connection and an id for a question and hands it to the
 // connection's writer.
-func (t *tcp) register(ctx context.Context, q query, permit *ticket) (*asking, error) {
+func (t *tcp) register(ctx context.Context, q *query, permit *ticket) (*asking, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.closed {
@@ -131,7 +134,7 @@ func (t *tcp) register(ctx context.Context, q query, permit *ticket) (*asking, e
 	if q.edns() {
 		keepalive = askKeepalive()
 	}
-	w.message = q.withID(w.id, lengthSize, keepalive)
+	w.message = q.withID(nil, w.id, lengthSize, keepalive)
 	binary.BigEndian.PutUint16(w.message, uint16(len(w.message)-lengthSize))
 	s.pending[w.id] = w
 	if len(s.pending) == 1 {

@@ -3,6 +3,7 @@ package upstream
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 )
 
@@ -10,10 +11,11 @@ import (
 var errReturned = errors.New("ticket returned")
 
 // ticket is the right to send one query. A nil ticket holds nothing and is always
-// valid. The pacer's lock guards all fields from departed on.
+// valid. The pacer's lock guards departed and returned.
 type ticket struct {
 	pacer *pacer
 	at    time.Time // when it was issued
+	ready time.Time // when its holder got it, which may be later on a busy machine
 	era   uint64
 	slot  bool // it holds a slot
 	// server is told when the query leaves, and of a late reply; nil in some tests.
@@ -22,23 +24,24 @@ type ticket struct {
 
 	departed bool // the query has left, or is leaving
 	returned bool
-	place    int           // among the departures
-	late     time.Duration // how long it was kept from leaving
+	place    int          // among the departures; only who sends the query uses it
+	late     atomic.Int64 // how long it was kept from leaving, in nanoseconds
 }
 
 // depart waits until the query may leave, which it does not have to unless many with
 // a ticket were late, and tells the server's health. The query must be written at once, and left be called when that
 // is done. The error is the context's, ErrClosed, or errReturned; nothing may be
 // written then.
-func (t *ticket) depart(ctx context.Context) error {
+func (t *ticket) depart(ctx context.Context, lost <-chan struct{}) error {
 	if t == nil {
 		return nil
 	}
-	for first := time.Now(); ; {
-		wait, err := t.pacer.letGo(t, first)
+	first := time.Now()
+	for now := first; ; now = time.Now() {
+		wait, err := t.pacer.letGo(t, first, now)
 		if wait == 0 {
 			if err == nil && t.server != nil {
-				t.server.departs(time.Now())
+				t.server.departs(now)
 			}
 			return err
 		}
@@ -48,6 +51,9 @@ func (t *ticket) depart(ctx context.Context) error {
 		case <-ctx.Done():
 			timer.Stop()
 			return ctx.Err()
+		case <-lost:
+			timer.Stop()
+			return context.Canceled
 		case <-t.pacer.closing:
 			timer.Stop()
 			return ErrClosed
@@ -57,24 +63,24 @@ func (t *ticket) depart(ctx context.Context) error {
 
 // letGo lets a query leave, or returns how long to wait before it is tried again. first
 // is when it wanted to leave.
-func (p *pacer) letGo(t *ticket, first time.Time) (wait time.Duration, err error) {
+func (p *pacer) letGo(t *ticket, first, now time.Time) (wait time.Duration, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if t.returned {
 		return 0, errReturned
 	}
-	now := time.Now()
 	if wait := p.gone.until(now.Sub(p.made)); wait > 0 {
 		return wait, nil
 	}
-	t.departed, t.place, t.late = true, p.gone.enter(), now.Sub(first)
+	t.departed, t.place = true, p.gone.enter()
+	t.late.Store(int64(now.Sub(first)))
 	p.meter.count(now)
 	return 0, nil
 }
 
 // left takes in that the query has been written.
 func (t *ticket) left() {
-	if t == nil {
+	if t == nil || t.place == nowhere {
 		return
 	}
 	t.pacer.mu.Lock()
@@ -83,10 +89,14 @@ func (t *ticket) left() {
 }
 
 // lateness returns for how long the query was kept from leaving.
-func (t *ticket) lateness() time.Duration {
-	t.pacer.mu.Lock()
-	defer t.pacer.mu.Unlock()
-	return t.late
+func (t *ticket) lateness() time.Duration { return time.Duration(t.late.Load()) }
+
+// got returns when its holder got the ticket, a moment ago.
+func (t *ticket) got() time.Time {
+	if t == nil {
+		return time.Now()
+	}
+	return t.ready
 }
 
 // unsent reports whether the query has not left.

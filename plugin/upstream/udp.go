@@ -43,6 +43,7 @@ type udp struct {
 	random  func() uint64
 	ignored *atomic.Uint64
 	readers sync.WaitGroup
+	waiters sync.Pool // of *waiter
 	// lowerCase switches random spelling off. It is not changed after the first question.
 	lowerCase bool
 
@@ -67,23 +68,27 @@ func newUDP(addr string, dial dialer, random func() uint64, ignored *atomic.Uint
 func (u *udp) protocol() Transport { return UDP }
 
 // exchange implements transport.
-func (u *udp) exchange(ctx context.Context, q query, t *ticket) ([]byte, error) {
+func (u *udp) exchange(ctx context.Context, q *query, t *ticket) ([]byte, error) {
 	w, err := u.register(ctx, q, t)
 	if err != nil {
 		t.release()
 		return nil, err
 	}
-	if err := t.depart(ctx); err != nil {
+	if err := t.depart(ctx, q.lost); err != nil {
 		u.withdraw(w, err)
 	} else if _, err := u.write(w); err != nil {
 		u.unsent(w, err)
 	}
 	select {
 	case r := <-w.done:
+		u.waiters.Put(w)
 		return r.wire, r.err
 	case <-ctx.Done():
 		u.abandon(w)
 		return nil, ctx.Err()
+	case <-q.lost:
+		u.abandon(w)
+		return nil, context.Canceled
 	}
 }
 
@@ -95,7 +100,7 @@ const abandonedFor = 2 * time.Second
 
 // waiter is a question that is pending on a socket under an id. Whoever takes it
 // out of the socket's table, and nobody else, may send on done, once, and releases
-// the ticket.
+// the ticket. It is used again by another question after that was received.
 type waiter struct {
 	socket   *socket
 	id       uint16
@@ -120,7 +125,7 @@ type delivery struct {
 
 // register finds a socket and an id for a question, which is pending from then on:
 // before it is sent, so that no reply can be missed.
-func (u *udp) register(ctx context.Context, q query, t *ticket) (*waiter, error) {
+func (u *udp) register(ctx context.Context, q *query, t *ticket) (*waiter, error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.closed {
@@ -129,7 +134,7 @@ func (u *udp) register(ctx context.Context, q query, t *ticket) (*waiter, error)
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	now := time.Now()
+	now := t.got()
 	s, err := u.choose(ctx, now)
 	if err != nil {
 		if ended := ctx.Err(); ended != nil {
@@ -137,7 +142,11 @@ func (u *udp) register(ctx context.Context, q query, t *ticket) (*waiter, error)
 		}
 		return nil, err
 	}
-	w := &waiter{socket: s, id: u.freeID(s), asked: q.question, ticket: t, sent: now, silent: q.probe, done: make(chan delivery, 1)}
+	w, _ := u.waiters.Get().(*waiter)
+	if w == nil {
+		w = &waiter{done: make(chan delivery, 1)}
+	}
+	*w = waiter{socket: s, id: u.freeID(s), asked: q.question, ticket: t, sent: now, silent: q.probe, message: w.message, done: w.done}
 	u.compose(w, q)
 	s.pending[w.id] = w
 	s.lastUse = now
@@ -148,11 +157,11 @@ func (u *udp) register(ctx context.Context, q query, t *ticket) (*waiter, error)
 }
 
 // compose makes the message of a question that has a socket and an id.
-func (u *udp) compose(w *waiter, q query) {
+func (u *udp) compose(w *waiter, q *query) {
 	if q.edns() && !q.probe {
 		w.cookie = u.cookies.optionFrom(w.socket.source, w.sent, u.random)
 	}
-	w.message = q.withID(w.id, 0, w.cookie)
+	w.message = q.withID(w.message, w.id, 0, w.cookie)
 	w.question = w.message[headerSize : headerSize+len(q.question)]
 	if !u.lowerCase && !q.probe && u.spelling.tested(w.sent) {
 		respell(w.question, u.random)

@@ -170,14 +170,11 @@ func numbered(n int) (q Question, answer string) {
 func holding(t *testing.T, questions int, received chan<- struct{}) responder {
 	var held []func()
 	return func(_ Transport, query []byte, send func([]byte)) {
-		var msg dns.Msg
-		var n int
-		if err := msg.Unpack(query); err != nil {
-			t.Errorf("unpacking: %v", err)
-		} else if _, err := fmt.Sscanf(msg.Question[0].Name, "n%d.", &n); err != nil {
-			t.Errorf("reading %q: %v", msg.Question[0].Name, err)
+		if isProbe(query) { // a slow machine seems to be a silent server
+			send(reply(t, query, nil))
+			return
 		}
-		_, answer := numbered(n)
+		_, answer := numbered(numberOf(t, query))
 		held = append(held, func() { send(reply(t, query, address(answer))) })
 		received <- struct{}{}
 		if len(held) == questions {
@@ -359,7 +356,7 @@ func TestFreeID(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := binary.BigEndian.Uint16(query.withID(6, 0, nil)); got != 6 {
+	if got := binary.BigEndian.Uint16(query.withID(nil, 6, 0, nil)); got != 6 {
 		t.Errorf("withID(6) has id %d", got)
 	}
 }

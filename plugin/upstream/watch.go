@@ -76,7 +76,7 @@ func (s *Server) alarmRings() {
 // learn takes in what became of a query. Only the first transport's round trips and
 // failures count: over TCP it takes longer, and where TCP is blocked the server is
 // well. Every reply counts, over whatever transport.
-func (s *Server) learn(t transport, q query, elapsed time.Duration, now time.Time, err error) {
+func (s *Server) learn(t transport, q *query, elapsed time.Duration, now time.Time, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	counts := t == s.transports[0] && !q.probe
