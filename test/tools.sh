@@ -13,6 +13,7 @@ need ip iproute2
 need gcc gcc
 need dnsperf dnsperf
 [ "${1:-}" != bench ] || need dnsdist dnsdist
+need promtool prometheus
 [ -n "$missing" ] || exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
 	echo "installing$missing"
