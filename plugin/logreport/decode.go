@@ -73,12 +73,12 @@ func decode(line []byte, r *record) error {
 	return nil
 }
 
-// microseconds is what check refuses where the log claims what does not fit.
+// microseconds keeps what does not fit at a value that check refuses.
 func microseconds(seconds float64) int64 {
-	if seconds < 0 || seconds > maxSeconds {
+	if seconds < 0 {
 		return -1
 	}
-	return int64(math.Round(seconds * 1e6))
+	return int64(math.Round(min(seconds, 1e9) * 1e6))
 }
 
 // explain says what was found in place of a record, in a few words.

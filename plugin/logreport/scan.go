@@ -53,9 +53,19 @@ func layout() []column {
 // scanner reads the lines that the log writes: one flat object without spaces,
 // without escapes, and all of it printable ASCII. Whatever it takes,
 // encoding/json reads alike; whatever else there is, it leaves to that.
-type scanner struct{ columns []column }
+type scanner struct {
+	columns []column
+	// quoted are the keys as lines have them: with quotes and colon.
+	quoted []string
+}
 
-func newScanner() *scanner { return &scanner{columns: layout()} }
+func newScanner() *scanner {
+	s := &scanner{columns: layout()}
+	for _, c := range s.columns {
+		s.quoted = append(s.quoted, `"`+c.key+`":`)
+	}
+	return s
+}
 
 // scan reads a line without its end. It reports false where the line is not in
 // the plain form, and leaves then nothing of use in the record.
@@ -79,24 +89,26 @@ func (s *scanner) scan(line []byte, r *record) bool {
 	}
 }
 
-// scanField reads a key and its value.
+// scanField reads a key and its value. It looks for the key among the columns
+// from next on, and then among all.
 func (s *scanner) scanField(line []byte, at int, r *record, next *int) int {
+	for place := *next; place < len(s.quoted); place++ {
+		end := at + len(s.quoted[place])
+		if end <= len(line) && string(line[at:end]) == s.quoted[place] {
+			*next = place + 1
+			return s.columns[place].read(line, end, r)
+		}
+	}
 	key, end := scanText(line, at)
 	if end < 0 || end >= len(line) || line[end] != ':' {
 		return -1
 	}
-	return s.reader(key, next)(line, end+1, r)
+	return s.reader(key)(line, end+1, r)
 }
 
-// reader finds the column of a key, from next on and then from the start.
-func (s *scanner) reader(key []byte, next *int) reader {
-	for place := *next; place < len(s.columns); place++ {
-		if string(key) == s.columns[place].key {
-			*next = place + 1
-			return s.columns[place].read
-		}
-	}
-	for place := range s.columns[:*next] {
+// reader finds the column of a key that does not stand in the usual order.
+func (s *scanner) reader(key []byte) reader {
+	for place := range s.columns {
 		if string(key) == s.columns[place].key {
 			return s.columns[place].read
 		}
