@@ -87,8 +87,13 @@ func (t *textWriter) summary(r *Report) {
 		t.line("  %s in %s, %s passed over by the filters", plural(r.read(), "line"), plural(uint64(len(r.Sources)), "log"), grouped(r.PassedOver))
 		return
 	}
-	t.line("%s in %s", styled(t.style.Heading, plural(r.Queries, "query")), duration(r.To.Sub(r.From)))
-	t.line("  from %s to %s UTC, %s queries/s", r.From.Format(time.DateTime), r.To.Format(time.DateTime), r.rate())
+	if span := r.To.Sub(r.From); span < time.Second {
+		t.line("%s", styled(t.style.Heading, plural(r.Queries, "query")))
+		t.line("  at %s UTC", r.From.Format(time.DateTime))
+	} else {
+		t.line("%s in %s", styled(t.style.Heading, plural(r.Queries, "query")), duration(span))
+		t.line("  from %s to %s UTC, %s queries/s", r.From.Format(time.DateTime), r.To.Format(time.DateTime), r.rate())
+	}
 	told := fmt.Sprintf("%s in %s", plural(r.Lines, "line"), plural(uint64(len(r.Sources)), "log"))
 	if r.PassedOver > 0 {
 		told += fmt.Sprintf("; %s more passed over by the filters", grouped(r.PassedOver))
