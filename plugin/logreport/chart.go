@@ -79,25 +79,57 @@ func (c *timeChart) addBars(place, places int, b Bucket, limit float64) {
 	}
 }
 
-// addLabels writes some of the steps' times.
+// addLabels writes round times, where they are.
 func (c *timeChart) addLabels(buckets []Bucket, step time.Duration) {
-	layout := "15:04"
-	switch span := step * time.Duration(len(buckets)); {
-	case span > 36*time.Hour:
-		layout = "2006-01-02"
-	case span < 5*time.Minute:
-		layout = "15:04:05"
-	}
-	const labels = 6
-	for label := range labels {
-		place := label * (len(buckets) - 1) / (labels - 1)
-		text := buckets[place].Time.Format(layout)
-		if last := len(c.Labels) - 1; last >= 0 && c.Labels[last].Text == text {
+	apart, layout := labelling(step, step*time.Duration(len(buckets)))
+	wide := float64(plotWidth) / float64(len(buckets))
+	next := buckets[0].Time.Add(apart - 1).Truncate(apart)
+	for place, b := range buckets {
+		if b.Time.Before(next) {
 			continue
 		}
-		anchor := map[int]string{0: "start", labels - 1: "end"}[label]
-		x := chartLeft + (float64(place)+0.5)*plotWidth/float64(len(buckets))
-		c.Labels = append(c.Labels, timeLabel{X: coordinate(x), Text: text, Anchor: anchor})
+		// Of a middle label in the first or last place, half would be cut off.
+		anchor := "middle"
+		if x := float64(place) * wide; x < labelRoom/2 {
+			anchor = "start"
+		} else if plotWidth-x < labelRoom/2 {
+			anchor = "end"
+		}
+		c.Labels = append(c.Labels, timeLabel{X: coordinate(chartLeft + float64(place)*wide), Text: b.Time.Format(layout), Anchor: anchor})
+		next = b.Time.Add(apart).Truncate(apart)
+	}
+}
+
+// labelling is how far labels are apart, and what they tell of their times.
+func labelling(step, span time.Duration) (apart time.Duration, layout string) {
+	for _, apart = range labelSteps() {
+		if apart >= step && span/apart <= maxLabels {
+			break
+		}
+	}
+	switch {
+	case apart >= 24*time.Hour:
+		return apart, time.DateOnly
+	case span > 24*time.Hour:
+		return apart, "01-02 15:04"
+	case apart < time.Minute:
+		return apart, time.TimeOnly
+	}
+	return apart, "15:04"
+}
+
+const (
+	// maxLabels is how many times have room below the chart.
+	maxLabels = 9
+	labelRoom = 60
+)
+
+// labelSteps are the steps in which people count time.
+func labelSteps() []time.Duration {
+	const day = 24 * time.Hour
+	return []time.Duration{
+		time.Second, 5 * time.Second, 10 * time.Second, 30 * time.Second, time.Minute, 5 * time.Minute, 10 * time.Minute, 30 * time.Minute,
+		time.Hour, 2 * time.Hour, 3 * time.Hour, 6 * time.Hour, 12 * time.Hour, day, 2 * day, 7 * day, 30 * day, 365 * day,
 	}
 }
 
