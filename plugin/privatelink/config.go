@@ -37,6 +37,10 @@ type config struct {
 	mustBePrivate    catalog.Suffixes[struct{}]
 	withholdServfail bool
 	unlinked         policy.Action
+	// protected and declared are the names and the client networks as they were
+	// written, for those who look at the configuration itself.
+	protected []located[string]
+	declared  []declaration
 	// cacheEntries is how many answers are kept.
 	cacheEntries int
 	state        located[string]

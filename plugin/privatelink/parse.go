@@ -217,6 +217,7 @@ func (c *config) declareClients(where, class string, networks []string) error {
 		network, err := parseNetwork(written)
 		if err == nil {
 			err = c.clients.Declare(class, network)
+			c.declared = append(c.declared, declaration{class, network, where})
 		}
 		if err != nil {
 			mistakes = append(mistakes, fmt.Errorf("%s: %w", where, err))
@@ -309,6 +310,7 @@ func (c *config) addMustPrivate(where string, names []string) error {
 		err := checkName(name)
 		if err == nil {
 			err = add(name, struct{}{})
+			c.protected = append(c.protected, located[string]{written, where})
 		}
 		if err != nil {
 			mistakes = append(mistakes, fmt.Errorf("%s: %w", where, err))

@@ -21,8 +21,6 @@ type Stanza struct {
 	// keys are the server block's, ".:1053"; hosts what its bind lines say.
 	keys  []string
 	hosts []string
-	// neighbours are the directives beside it.
-	neighbours map[string][]caddyfile.Token
 }
 
 // Where is the stanza's place, "Corefile:3".
@@ -68,13 +66,25 @@ func ReadStanzas(path string, directives []string) ([]*Stanza, error) {
 func readStanza(path string, block caddyfile.ServerBlock, tokens []caddyfile.Token) (*Stanza, error) {
 	dispenser := caddyfile.NewDispenserTokens(path, tokens)
 	parsed, err := parse(&dispenser)
-	if err != nil {
+	if err == nil {
+		_, err = parsed.loadCatalog()
+	}
+	if err := errors.Join(err, unreachedBeside(path, block)); err != nil {
 		return nil, err
 	}
-	if _, err := parsed.loadCatalog(); err != nil {
-		return nil, err
+	return &Stanza{config: parsed, keys: block.Keys, hosts: boundHosts(path, block)}, nil
+}
+
+// unreachedBeside refuses what is in the same block and would never be reached.
+func unreachedBeside(path string, block caddyfile.ServerBlock) error {
+	var mistakes []error
+	for _, neighbour := range unreached {
+		dispenser := caddyfile.NewDispenserTokens(path, block.Tokens[neighbour.name])
+		if dispenser.Next() {
+			mistakes = append(mistakes, fmt.Errorf("%s: found %s in the same server block, where it is never reached: %s", place(&dispenser), neighbour.name, neighbour.instead))
+		}
 	}
-	return &Stanza{config: parsed, keys: block.Keys, hosts: boundHosts(path, block), neighbours: block.Tokens}, nil
+	return errors.Join(mistakes...)
 }
 
 // boundHosts are the addresses that the bind plugin names, "" for all.
