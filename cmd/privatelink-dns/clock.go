@@ -1,0 +1,6 @@
+//go:build !linux
+
+package main
+
+// clockState is not known here.
+func clockState() (synchronised, known bool) { return false, false }

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/privatelink-dns/privatelink-dns/plugin/privatelink"
+)
+
+// progressLine is a line on a terminal that says what is being examined; elsewhere it is
+// nothing.
+type progressLine struct{ out io.Writer }
+
+func newProgressLine(out io.Writer) *progressLine {
+	file, isFile := out.(*os.File)
+	if !isFile || os.Getenv("TERM") == "dumb" {
+		return &progressLine{out: io.Discard}
+	}
+	if info, err := file.Stat(); err != nil || info.Mode()&os.ModeCharDevice == 0 {
+		return &progressLine{out: io.Discard}
+	}
+	return &progressLine{out: out}
+}
+
+// barWidth is that of the bar of the progress display.
+const barWidth = 20
+
+func (p *progressLine) show(done, all int, what string) {
+	filled := done * barWidth / max(all, 1)
+	p.clear()
+	fmt.Fprintf(p.out, "[%s%s] %s", strings.Repeat("=", filled), strings.Repeat(" ", barWidth-filled), what)
+}
+
+// clear empties the line (ECMA-48, EL).
+func (p *progressLine) clear() { fmt.Fprint(p.out, "\r\x1b[K") }
+
+// marks stand in front of findings, so that they can be told without colours.
+var marks = map[privatelink.Severity]string{
+	privatelink.Fine: "ok", privatelink.Warning: "look", privatelink.Fault: "FAULT", skipped: "-",
+}
+
+// print writes every finding with its next step. The last line is the worst.
+func (c *checkup) print(out io.Writer, paint paint) {
+	check := ""
+	for _, each := range c.findings {
+		if each.Check != check {
+			check = each.Check
+			fmt.Fprintln(out, paint.bold(check))
+		}
+		text := each.Text
+		if each.Subject != "" {
+			text = each.Subject + ": " + text
+		}
+		mark := fmt.Sprintf("%-5s", marks[each.Severity])
+		if each.Severity != skipped {
+			mark = paint.severity(each.Severity, mark)
+		}
+		for index, line := range wrap(text, pageWidth-8) {
+			if index > 0 {
+				mark, line = "     ", "  "+line
+			}
+			fmt.Fprintf(out, "  %s %s\n", mark, line)
+		}
+		if each.Next != "" {
+			for index, line := range wrap("next: "+each.Next, pageWidth-10) {
+				if index > 0 {
+					line = "  " + line
+				}
+				fmt.Fprintf(out, "          %s\n", line)
+			}
+		}
+	}
+	fmt.Fprintln(out)
+	worst := c.worst()
+	text := worst.Text
+	if worst.Subject != "" {
+		text = worst.Subject + ": " + text
+	}
+	if worst.Severity != privatelink.Fine {
+		text = worst.Check + ", " + text
+	}
+	fmt.Fprintln(out, paint.severity(worst.Severity, text))
+}

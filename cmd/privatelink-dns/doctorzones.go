@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/privatelink-dns/privatelink-dns/plugin/privatelink"
+)
+
+// examineZones tests which privatelink zones are linked, by every site.
+func (c *checkup) examineZones(ctx context.Context) {
+	namespaces := c.options.services
+	if c.options.all {
+		namespaces = nil
+	}
+	links := c.opened.TestLinks(ctx, namespaces, func(asked, all int) {
+		c.progress.show(asked, all, "zones")
+	})
+	if len(links) == 0 {
+		c.add(skipped, "zones", "", "no route leads to the zones of "+strings.Join(namespaces, ", "), "")
+		return
+	}
+	var groups []string
+	byGroup := map[string][]privatelink.ZoneLink{}
+	for _, link := range links {
+		if byGroup[link.Group] == nil {
+			groups = append(groups, link.Group)
+		}
+		byGroup[link.Group] = append(byGroup[link.Group], link)
+	}
+	for _, group := range groups {
+		c.tellLinks(group, byGroup[group])
+	}
+	c.compareSites(links)
+}
+
+// tellLinks tells of the zones that one group sees.
+func (c *checkup) tellLinks(group string, links []privatelink.ZoneLink) {
+	zones := map[privatelink.Link][]string{}
+	for _, link := range links {
+		zones[link.Link] = append(zones[link.Link], link.Zone)
+		if link.Protected && link.Link == privatelink.NotLinked {
+			c.add(privatelink.Fault, "zones", group, fmt.Sprintf("%s is not linked to the VNet of upstream %s, and names of %s must be private", link.Zone, group, link.Namespace), "link the zone to that VNet: all its names are withheld meanwhile")
+		}
+	}
+	linked, missing, unknown := zones[privatelink.Linked], zones[privatelink.NotLinked], zones[privatelink.LinkUnknown]
+	switch {
+	case len(unknown) == len(links):
+		c.add(privatelink.Warning, "zones", group, "no question for a zone's SOA was answered, so nobody knows what is linked", "repair the upstream first")
+	case len(linked) == 0:
+		c.add(privatelink.Warning, "zones", group, fmt.Sprintf("none of the %s looked at is linked to the VNet of upstream %s", plural(len(links), "zone"), group), "link the private zones to that VNet, or ask a server that sees them; --services chooses the zones to look at")
+	default:
+		c.add(privatelink.Fine, "zones", group, fmt.Sprintf("linked: %s", strings.Join(linked, ", ")), "")
+	}
+	if len(missing) > 0 && len(linked) > 0 {
+		c.add(privatelink.Fine, "zones", group, fmt.Sprintf("not linked, which is right where there is no private endpoint: %s", strings.Join(missing, ", ")), "")
+	}
+	if len(unknown) > 0 && len(unknown) < len(links) {
+		c.add(privatelink.Warning, "zones", group, fmt.Sprintf("no answer, so nobody knows whether they are linked: %s", strings.Join(unknown, ", ")), "")
+	}
+}
+
+// compareSites tells of zones that several sites see: each may have a zone of its own.
+func (c *checkup) compareSites(links []privatelink.ZoneLink) {
+	var order []string
+	groups := map[string][]string{}
+	asked := map[string]int{}
+	for _, link := range links {
+		asked[link.Zone]++
+		if link.Link != privatelink.Linked {
+			continue
+		}
+		if groups[link.Zone] == nil {
+			order = append(order, link.Zone)
+		}
+		groups[link.Zone] = append(groups[link.Zone], link.Group)
+	}
+	for _, zone := range order {
+		switch several := strings.Join(groups[zone], " and "); {
+		case asked[zone] < 2:
+		case len(groups[zone]) == 1:
+			c.add(privatelink.Fine, "zones", zone, "only "+several+" sees it", "")
+		default:
+			c.add(privatelink.Fine, "zones", zone, several+" see it: one zone, or one for each; explain NAME tells what each says", "")
+		}
+	}
+}
