@@ -197,11 +197,17 @@ func yesNo(yes bool) string {
 	return "no"
 }
 
+// shownRecords is how many records of an answer are shown; --json has all.
+const shownRecords = 12
+
 // chainLines show each record below the name that it is of.
 func chainLines(chain []privatelink.ExplainedRecord) []string {
 	var lines []string
 	owner := ""
-	for _, record := range chain {
+	for index, record := range chain {
+		if index == shownRecords {
+			return append(lines, fmt.Sprintf("  and %d more", len(chain)-index))
+		}
 		if bareName(record.Name) != owner {
 			lines = append(lines, bareName(record.Name))
 		}
@@ -300,7 +306,11 @@ func replyLines(x *privatelink.Explanation) []string {
 	if len(reply.Records) == 0 && reply.Rcode == "NOERROR" {
 		lines[0] += ", no records"
 	}
-	for _, record := range reply.Records {
+	for index, record := range reply.Records {
+		if index == shownRecords {
+			lines = append(lines, fmt.Sprintf("  and %d more", len(reply.Records)-index))
+			break
+		}
 		lines = append(lines, "  "+record)
 	}
 	if reply.EDE >= 0 {

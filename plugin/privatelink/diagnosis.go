@@ -3,6 +3,7 @@ package privatelink
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -39,7 +40,7 @@ type Diagnosis struct {
 var diagnosers = []func(*service, *explained) *Diagnosis{
 	diagnosePolicy, diagnoseRoute, diagnoseFailure, diagnoseOutdated, diagnoseElsewhere,
 	diagnoseOutage, diagnoseUnlinked, diagnoseMissing, diagnoseWithheld, diagnoseNeighbour, diagnoseTwoSites,
-	diagnoseOtherType, diagnoseSlow, diagnoseSize, diagnoseUncatalogued, diagnoseFine,
+	diagnoseOtherType, diagnoseWay, diagnoseSlow, diagnoseSize, diagnoseUncatalogued, diagnoseFine,
 }
 
 // diagnoseExplained finds the one sentence that an explanation ends with.
@@ -200,19 +201,18 @@ func diagnoseElsewhere(s *service, e *explained) *Diagnosis {
 	return nil
 }
 
-func asksGroup(way *route, group *upstream.Group) bool {
-	for _, own := range way.groups() {
-		if own == group {
-			return true
-		}
-	}
-	return false
-}
+func asksGroup(way *route, group *upstream.Group) bool { return slices.Contains(way.groups(), group) }
+
+// toldAddresses is how many addresses a sentence names.
+const toldAddresses = 4
 
 func addresses(finding verdict.Finding) string {
 	var written []string
 	for _, address := range finding.Chain.Addresses {
 		written = append(written, address.String())
+	}
+	if more := len(written) - toldAddresses; more > 0 {
+		written = append(written[:toldAddresses], fmt.Sprintf("and %d more", more))
 	}
 	return strings.Join(written, " ")
 }

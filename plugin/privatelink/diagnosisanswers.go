@@ -135,6 +135,16 @@ func diagnoseOtherType(_ *service, e *explained) *Diagnosis {
 	return fault("type-refused", "A is answered but AAAA is not: upstream %s says %s, where it should say NODATA; some clients take that for the whole name", e.now.route.group.Name, firstAttempt(e.ipv6))
 }
 
+// diagnoseWay tells of an answer that came on another way than the usual one.
+func diagnoseWay(_ *service, e *explained) *Diagnosis {
+	cause := causeOfSilence(e)
+	if cause != nil {
+		cause.Severity = Warning
+		cause.Text += "; the answer came all the same, later than it could"
+	}
+	return cause
+}
+
 // slowReply is well above any round trip inside a network or over ExpressRoute.
 const slowReply = 500 * time.Millisecond
 
