@@ -140,28 +140,6 @@ func (b *bench) startCells() error {
 	return nil
 }
 
-func (b *bench) startCell(c *cell) error {
-	c.place = place{program: b.program, upstream: b.address, directory: filepath.Join(b.directory, fmt.Sprintf("cell%02d", len(b.cells)))}
-	if err := os.Mkdir(c.place.directory, 0o700); err != nil {
-		return err
-	}
-	b.cells = append(b.cells, c)
-	if err := b.runCell(c); err != nil {
-		return err
-	}
-	b.series++
-	if err := c.check(c.names(b.series)); err != nil {
-		return fmt.Errorf("%w; the server said:\n%s", err, c.said())
-	}
-	if err := c.settle(startingTime); err != nil {
-		return err
-	}
-	c.freeze()
-	return nil
-}
-
-// runCell starts the cell's server.
-func (b *bench) runCell(c *cell) error {
 // startPatiently starts a server and adds its cell. It tries again, for somebody else may
 // take a port; what fails for good is in the report.
 func (b *bench) startPatiently(c *cell) {
@@ -200,9 +178,19 @@ func (b *bench) startCell(c *cell) error {
 		return err
 	}
 	if c.subject.name == floorName {
-		c.place.address, err = c.process.printed()
+		if c.place.address, err = c.process.printed(); err != nil {
+			return err
+		}
 	}
-	return err
+	b.series++
+	if err := c.check(c.names(b.series)); err != nil {
+		return fmt.Errorf("%w; the server said:\n%s", err, c.said())
+	}
+	if err := c.settle(startingTime); err != nil {
+		return err
+	}
+	c.freeze()
+	return nil
 }
 
 // choosePlace makes a directory for a cell and finds free ports.
