@@ -49,37 +49,39 @@ func (c *checkup) print(out io.Writer, paint paint) {
 			check = each.Check
 			fmt.Fprintln(out, paint.bold(check))
 		}
-		text := each.Text
-		if each.Subject != "" {
-			text = each.Subject + ": " + text
-		}
 		mark := fmt.Sprintf("%-5s", marks[each.Severity])
 		if each.Severity != skipped {
 			mark = paint.severity(each.Severity, mark)
 		}
-		for index, line := range wrap(text, pageWidth-8) {
-			if index > 0 {
-				mark, line = "     ", "  "+line
-			}
-			fmt.Fprintf(out, "  %s %s\n", mark, line)
-		}
+		printHanging(out, "  "+mark+" ", "        ", sentence(each), pageWidth-8)
 		if each.Next != "" {
-			for index, line := range wrap("next: "+each.Next, pageWidth-10) {
-				if index > 0 {
-					line = "  " + line
-				}
-				fmt.Fprintf(out, "          %s\n", line)
-			}
+			printHanging(out, "          ", "          ", "next: "+each.Next, pageWidth-10)
 		}
 	}
 	fmt.Fprintln(out)
 	worst := c.worst()
-	text := worst.Text
-	if worst.Subject != "" {
-		text = worst.Subject + ": " + text
-	}
+	text := sentence(worst)
 	if worst.Severity != privatelink.Fine {
 		text = worst.Check + ", " + text
 	}
 	fmt.Fprintln(out, paint.severity(worst.Severity, text))
+}
+
+// sentence is a finding with its subject.
+func sentence(each finding) string {
+	if each.Subject == "" {
+		return each.Text
+	}
+	return each.Subject + ": " + each.Text
+}
+
+// printHanging writes a text in lines of a width, the first behind one indent and the
+// others, a little deeper, behind another.
+func printHanging(out io.Writer, first, others, text string, width int) {
+	for index, line := range wrap(text, width) {
+		if index > 0 {
+			first, line = others, "  "+line
+		}
+		fmt.Fprintf(out, "%s%s\n", first, line)
+	}
 }
