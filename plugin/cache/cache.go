@@ -124,10 +124,8 @@ type Hit struct {
 func (c *Cache) Get(key *Key, now time.Time) Hit {
 	hash := c.hash(key)
 	hit := c.shardOf(hash).get(hash, key, now.UnixNano())
-	if hit.State == Miss && c.denials.Load() {
-		if entry, denied := c.denied(key, now); denied {
-			return Hit{State: Fresh, Entry: entry}
-		}
+	if hit.State != Fresh && hit.State != Due && c.denials.Load() {
+		return c.denyStale(hit, hash, key, now)
 	}
 	return hit
 }

@@ -30,17 +30,27 @@ func (c *Cache) putDenial(key *Key, entry Entry) {
 	}
 }
 
-// denied makes an answer of what is known about another type of the name. Names below
-// it are asked for: servers that say NXDOMAIN of a name which only has names below it
-// are too common to believe them so much (RFC 8020 section 3.2 allows that).
-func (c *Cache) denied(key *Key, now time.Time) (Entry, bool) {
+// denyStale makes an answer of what is known about another type of the name, in place of
+// a hit that is no fresh one. An expired answer that is older than the denial is gone for
+// good, also when the denial has expired too: the name may exist again, but not as it did.
+// Names below it are asked for: servers that say NXDOMAIN of a name which only has names
+// below it are too common to believe them so much (RFC 8020 section 3.2 allows that).
+func (c *Cache) denyStale(hit Hit, hash uint64, key *Key, now time.Time) Hit {
 	denial, found := c.denialOf(key.Question.Name(), key, now.UnixNano())
-	if !found {
-		return Entry{}, false
+	if !found || hit.State == Stale && denial.stored() < hit.Entry.stored() {
+		return hit
 	}
-	return denial.retold(key, now)
+	if hit.State == Stale && hit.Entry.Kind() != NXDomain {
+		c.shardOf(hash).dropContradicted(hash, key)
+		hit = Hit{}
+	}
+	if retold, alive := denial.retold(key, now); alive {
+		return Hit{State: Fresh, Entry: retold}
+	}
+	return hit
 }
 
+// denialOf finds the denial of a name. It may have expired.
 func (c *Cache) denialOf(name []byte, key *Key, now int64) (Entry, bool) {
 	hash := c.hashName(name, key)
 	s := c.shardOf(hash)
@@ -50,7 +60,7 @@ func (c *Cache) denialOf(name []byte, key *Key, now int64) (Entry, bool) {
 	if !ok || !found.entry.denies(name, key) {
 		return Entry{}, false
 	}
-	if now >= found.entry.expires() || found.entry.stored()-now > maxAhead {
+	if now >= found.entry.end() || found.entry.stored()-now > maxAhead {
 		s.denials.Remove(hash)
 		return Entry{}, false
 	}
