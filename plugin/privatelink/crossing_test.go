@@ -5,6 +5,9 @@ import (
 	"testing"
 
 	"github.com/miekg/dns"
+
+	"github.com/privatelink-dns/privatelink-dns/plugin/cache"
+	"github.com/privatelink-dns/privatelink-dns/plugin/wire"
 )
 
 // corp is a corporate server that answers its CNAMEs with public tails.
@@ -54,6 +57,16 @@ func TestChainThatCrossesRoutes(t *testing.T) {
 			}
 		})
 	}
+}
+
+// keyFor is the key of a question without flags and view.
+func keyFor(t *testing.T, name string, qtype uint16) *cache.Key {
+	t.Helper()
+	question, err := wire.NewQuestion(name, qtype, dns.ClassINET)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &cache.Key{Question: question}
 }
 
 // summary is an answer section without TTLs and classes.

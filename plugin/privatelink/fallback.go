@@ -8,6 +8,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"github.com/privatelink-dns/privatelink-dns/plugin/cache"
 	"github.com/privatelink-dns/privatelink-dns/plugin/policy"
 	"github.com/privatelink-dns/privatelink-dns/plugin/upstream"
 	"github.com/privatelink-dns/privatelink-dns/plugin/verdict"
@@ -129,23 +130,35 @@ func (s *service) mayAskPublicly(o *outcome) bool {
 
 // keeps reports whether there is an answer that can be used instead of asking
 // publicly, be it stale, or one of which the question's own name tells nothing:
-// that its chain leads to a name which must be private.
+// that its chain leads to a name which must be private. The chain is the same for
+// every type and all flags.
 func (s *service) keeps(o *outcome) bool {
-	for _, signed := range []bool{false, true} {
-		key := o.query.key
-		key.DO = signed
-		entry := s.cache.Get(&key, s.now()).Entry
-		if !entry.Exists() {
-			continue
-		}
-		var reader verdict.Reader
-		chain := reader.Of(o.query.name, o.query.qtype, entry.Message(), s.catalog, s.private).Chain
-		usable := o.route.owns(entry) && (signed == o.query.key.DO || !signed)
-		if usable || s.policy.Guard.Protects(o.query.name, chain, s.catalog) {
-			return true
+	for _, qtype := range []uint16{o.query.qtype, dns.TypeA, dns.TypeAAAA} {
+		for flags := range 4 {
+			key := o.query.key
+			key.Question.Type, key.DO, key.CD = qtype, flags&1 != 0, flags&2 != 0
+			if entry := s.cache.Get(&key, s.now()).Entry; entry.Exists() && (o.canUse(&key, entry) || s.guards(o.query.name, qtype, entry)) {
+				return true
+			}
 		}
 	}
 	return false
+}
+
+// canUse reports whether an answer that is kept under a key can be told in place of
+// one to the outcome's question. One without DNSSEC records is better than none.
+func (o *outcome) canUse(key *cache.Key, entry cache.Entry) bool {
+	wanted := o.query.key
+	unsigned := wanted
+	unsigned.DO = false
+	return o.route.owns(entry) && (*key == wanted || *key == unsigned)
+}
+
+// guards reports whether a kept answer tells that a name must not be asked publicly.
+func (s *service) guards(name string, qtype uint16, entry cache.Entry) bool {
+	var reader verdict.Reader
+	chain := reader.Of(name, qtype, entry.Message(), s.catalog, s.private).Chain
+	return s.policy.Guard.Protects(name, chain, s.catalog)
 }
 
 // isOutage reports whether no server replied at all.

@@ -11,7 +11,6 @@ import (
 
 	"github.com/privatelink-dns/privatelink-dns/plugin/cache"
 	"github.com/privatelink-dns/privatelink-dns/plugin/policy"
-	"github.com/privatelink-dns/privatelink-dns/plugin/wire"
 )
 
 // public is a resolver on the internet that remembers what it was asked.
@@ -196,23 +195,39 @@ func TestWithheldAnswers(t *testing.T) {
 func TestOutageAsksNothingPubliclyThatIsKept(t *testing.T) {
 	const name = "sql.corp.example."
 	other := newPublic(t)
-	dead := silent(t)
-	handler := withFallbacks(t, dead, other, "route . azure outage=public\nmust-private db1.database.windows.net")
+	handler := withFallbacks(t, silent(t), other, "route . azure outage=public\nmust-private db1.database.windows.net")
+	keepChain(t, handler, name)
+	_, reply := askAt(t, handler, name, time.Minute)
+	if got := lastAddress(reply); got != "10.0.2.4" || other.wasAsked(name) {
+		t.Errorf("stale answer %q, public DNS asked: %v; want 10.0.2.4 and not asked", got, other.wasAsked(name))
+	}
+}
+
+// keepChain keeps an A answer that leads from a name to one that must be private.
+func keepChain(t *testing.T, handler *Handler, name string) {
+	t.Helper()
 	s := handler.current.Load().service
 	kept := new(dns.Msg)
 	records(name+" 60 IN CNAME db1.database.windows.net.", "db1.database.windows.net. 10 IN A 10.0.2.4")(kept)
-	question, err := wire.NewQuestion(name, dns.TypeA, dns.ClassINET)
-	if err != nil {
-		t.Fatal(err)
-	}
-	key := cache.Key{Question: question}
-	entry, err := cache.Make(&key, kept, cache.Meta{Group: s.routes.rest.id}, cache.Lifetimes{MaxTTL: time.Minute, MaxStale: time.Hour}, start)
+	entry, err := cache.Make(keyFor(t, name, dns.TypeA), kept, cache.Meta{Group: s.routes.rest.id}, cache.Lifetimes{MaxTTL: time.Minute, MaxStale: time.Hour}, start)
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.cache.Put(entry)
-	_, reply := askAt(t, handler, name, time.Minute)
-	if got := lastAddress(reply); got != "10.0.2.4" || other.wasAsked(name) {
-		t.Errorf("stale answer %q, public DNS asked: %v; want 10.0.2.4 and not asked", got, other.wasAsked(name))
+}
+
+// What a kept answer to A tells of a chain holds for all types.
+func TestOutageOfAnotherTypeIsNotAskedPublicly(t *testing.T) {
+	const name = "sql.corp.example."
+	for _, qtype := range []uint16{dns.TypeAAAA, dns.TypeHTTPS} {
+		t.Run(dns.TypeToString[qtype], func(t *testing.T) {
+			other := newPublic(t)
+			handler := withFallbacks(t, silent(t), other, "route . azure outage=public\nmust-private db1.database.windows.net")
+			keepChain(t, handler, name)
+			ask(t, handler, "10.30.0.4", name, qtype)
+			if other.wasAsked(name) {
+				t.Error("a name whose chain is known to hold one that must be private was asked publicly")
+			}
+		})
 	}
 }
