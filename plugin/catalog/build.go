@@ -22,6 +22,7 @@ func (b *builder) build() *Catalog {
 		zone.Services = serviceNames(zone.users)
 		zone.Namespace = b.namespaces[primary(zone)]
 		zone.Namespace.Zones = append(zone.Namespace.Zones, zone)
+		zone.public = publicSuffixes(zone)
 	}
 	for _, namespace := range c.namespaces {
 		if len(namespace.Zones) == 0 {
@@ -49,6 +50,21 @@ func primary(zone *Zone) string {
 		}
 	}
 	return zone.users[0].suffixes[0].text
+}
+
+// publicSuffixes lists the literal ends of all public names of a zone, sorted, each once.
+func publicSuffixes(zone *Zone) []string {
+	var suffixes []string
+	if zone.publicSuffix != nil {
+		suffixes = append(suffixes, zone.publicSuffix.anchor+".")
+	}
+	for _, user := range zone.users {
+		for _, suffix := range user.suffixes {
+			suffixes = append(suffixes, suffix.anchor+".")
+		}
+	}
+	slices.Sort(suffixes)
+	return slices.Compact(suffixes)
 }
 
 // serviceNames lists names of services, sorted, each once.

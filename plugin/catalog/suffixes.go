@@ -104,6 +104,17 @@ func (s *Suffixes[V]) longest(name string, at *labelStarts, count int) (value *V
 	return nil, 0
 }
 
+// Touches tells whether a suffix or an exact name lies at suffix or below it, or a suffix
+// above it: whether Lookup finds anything for some name that ends in suffix. Suffix must
+// be lower case and fully qualified. It looks at everything that was added, and does not
+// allocate.
+func (s *Suffixes[V]) Touches(suffix string) bool {
+	if _, _, found := s.Lookup(suffix); found {
+		return true
+	}
+	return s.suffixes.anyBelow(suffix) || s.names.anyBelow(suffix)
+}
+
 // Len is the number of suffixes and exact names.
 func (s *Suffixes[V]) Len() int {
 	return s.suffixes.count + s.names.count

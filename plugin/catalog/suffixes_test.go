@@ -76,6 +76,32 @@ func TestSuffixesZeroValue(t *testing.T) {
 	}
 }
 
+func TestSuffixesTouches(t *testing.T) {
+	var s Suffixes[int]
+	if err := errors.Join(s.AddSuffix("a.core.example", 1), s.AddSuffix("corp.example", 2), s.AddName("db1.sql.example", 3)); err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		name, suffix string
+		want         bool
+	}{
+		{"a suffix", "corp.example.", true},
+		{"below a suffix", "x.corp.example.", true},
+		{"above a suffix", "core.example.", true},
+		{"above a name", "sql.example.", true},
+		{"a name", "db1.sql.example.", true},
+		{"below a name", "x.db1.sql.example.", false},
+		{"a part of a label", "ore.example.", false},
+		{"another suffix", "b.core.example.", false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if got := s.Touches(tc.suffix); got != tc.want {
+				t.Errorf("Touches(%q) = %v, want %v", tc.suffix, got, tc.want)
+			}
+		})
+	}
+}
+
 func TestSuffixesDuplicate(t *testing.T) {
 	for _, tc := range []struct {
 		name  string

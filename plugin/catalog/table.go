@@ -1,6 +1,9 @@
 package catalog
 
-import "hash/maphash"
+import (
+	"hash/maphash"
+	"strings"
+)
 
 // table is a hash table from names to values that is only added to. It takes
 // the place of Go's map in Suffixes because of what happens at 100,000 names:
@@ -42,6 +45,17 @@ func (t *table[V]) find(name string) *V {
 			return nil
 		}
 	}
+}
+
+// anyBelow tells whether a name below suffix is there.
+func (t *table[V]) anyBelow(suffix string) bool {
+	for i := range t.slots {
+		// Free slots have no name, which is below nothing.
+		if rest, below := strings.CutSuffix(t.slots[i].name, suffix); below && strings.HasSuffix(rest, ".") {
+			return true
+		}
+	}
+	return false
 }
 
 // insert adds a name that is not there.

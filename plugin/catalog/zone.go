@@ -27,6 +27,8 @@ type Zone struct {
 	// publicSuffix is what public names of the zone end in, where the data
 	// says so; nil means they are found by leaving the label out.
 	publicSuffix *pattern
+	// public is what PublicSuffixes returns.
+	public []string
 	// users are the services that use the zone, in the order of the data.
 	users []*service
 	// direct says that every name of the zone is meant to be looked up as it
@@ -55,6 +57,13 @@ func (z *Zone) PublicName(name string) (string, bool) {
 	}
 	return public, true
 }
+
+// PublicSuffixes returns what public names of the zone may end in, also of names whose
+// own PublicName the catalog does not know: every public suffix of the services that use
+// the zone and the one that the data gives the zone, lower case and fully qualified, of
+// one with placeholders the part right of them. It is sorted and never empty; the slice
+// belongs to the catalog and must not be changed.
+func (z *Zone) PublicSuffixes() []string { return z.public }
 
 // DirectLegitimate tells whether clients look name up as it is in normal use,
 // so that it must not be refused: API servers of AKS private clusters, for

@@ -57,6 +57,23 @@ func TestPublicName(t *testing.T) {
 	}
 }
 
+func TestPublicSuffixes(t *testing.T) {
+	c := load(t, sample)
+	for _, tc := range []struct {
+		zone string
+		want []string
+	}{
+		{"privatelink.database.windows.net", []string{"database.windows.net."}},
+		{"privatelink.vaultcore.azure.net", []string{"vault.azure.net.", "vaultcore.azure.net."}},
+		{"privatelink.blob.core.windows.net", []string{"backup.windowsazure.com.", "blob.core.windows.net.", "blob.storage.azure.net."}},
+		{"privatelink.{regionName}.azmk8s.io", []string{"azmk8s.io."}},
+	} {
+		if got := findZone(t, c, tc.zone).PublicSuffixes(); !slices.Equal(got, tc.want) {
+			t.Errorf("PublicSuffixes() of %s = %q, want %q", tc.zone, got, tc.want)
+		}
+	}
+}
+
 func TestPublicNameOfOtherZone(t *testing.T) {
 	zone := findZone(t, load(t, sample), "privatelink.database.windows.net")
 	for _, tc := range []struct{ name, in string }{

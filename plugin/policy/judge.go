@@ -1,6 +1,8 @@
 package policy
 
 import (
+	"slices"
+
 	"github.com/privatelink-dns/privatelink-dns/plugin/catalog"
 	"github.com/privatelink-dns/privatelink-dns/plugin/verdict"
 )
@@ -19,7 +21,9 @@ type Guard struct {
 
 // Protects reports whether any name of a question's chain must be private: the
 // question's own name, every name that CNAMEs led over, and the public name of
-// those that lie in a privatelink zone, so that a chase cannot slip past.
+// those that lie in a privatelink zone, so that a chase cannot slip past. Where the
+// catalog cannot derive that public name, it may be any one below the public suffixes of
+// the zone, and must be private if one of those must.
 func (g *Guard) Protects(name string, chain verdict.Chain, zones *catalog.Catalog) bool {
 	if g.MustBePrivate.Len() == 0 {
 		return false
@@ -45,7 +49,7 @@ func (g *Guard) protectsName(name string, zones *catalog.Catalog) bool {
 	}
 	public, derived := zone.PublicName(name)
 	if !derived {
-		return false
+		return slices.ContainsFunc(zone.PublicSuffixes(), g.MustBePrivate.Touches)
 	}
 	_, _, found := g.MustBePrivate.Lookup(public)
 	return found

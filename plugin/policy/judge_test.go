@@ -8,7 +8,7 @@ import (
 
 func TestGuardProtects(t *testing.T) {
 	var guard Guard
-	for _, suffix := range []string{"vault.azure.net", "corp.example"} {
+	for _, suffix := range []string{"vault.azure.net", "corp.example", "z20.blob.storage.azure.net"} {
 		if err := guard.MustBePrivate.AddSuffix(suffix, struct{}{}); err != nil {
 			t.Fatal(err)
 		}
@@ -35,6 +35,8 @@ func TestGuardProtects(t *testing.T) {
 		{"the chase of a name", "db1.privatelink.database.windows.net.", verdict.Chain{}, true},
 		{"the chase of another name", "db2.privatelink.database.windows.net.", verdict.Chain{}, false},
 		{"the chase of a renamed name", "v1.privatelink.vaultcore.azure.net.", verdict.Chain{}, true},
+		{"the chase of a name that cannot be derived, a suffix listed", "es-1.privatelink.blob.core.windows.net.", verdict.Chain{}, true},
+		{"one of a zone without listed names", "mi1.privatelink.eastus.azmk8s.io.", verdict.Chain{}, false},
 		{"a chain that leads to a name", "www.example.org.", chainTo("db1.database.windows.net.", "db1.privatelink.database.windows.net."), true},
 		{"a chain that leads to the private side of a name", "www.example.org.", chainTo("db1.privatelink.database.windows.net."), true},
 		{"a chain that leads elsewhere", "www.example.org.", chainTo("db2.database.windows.net."), false},

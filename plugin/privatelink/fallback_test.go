@@ -231,3 +231,22 @@ func TestOutageOfAnotherTypeIsNotAskedPublicly(t *testing.T) {
 		})
 	}
 }
+
+// The public name behind a chase may be unknown, and one that must be private.
+func TestChaseOfAnUnderivableNameIsNotAskedPublicly(t *testing.T) {
+	const name = "es-1.privatelink.blob.core.windows.net."
+	azure := answers(t, map[string]func(*dns.Msg){name + " A": func(reply *dns.Msg) {
+		reply.Rcode = dns.RcodeNameError
+		reply.Ns = []dns.RR{ownSOA("privatelink.blob.core.windows.net.", 10)}
+	}})
+	for _, entry := range []string{"blob.storage.azure.net", "=disk1.z20.blob.storage.azure.net"} {
+		t.Run(entry, func(t *testing.T) {
+			other := newPublic(t)
+			handler := withFallbacks(t, azure, other, "route . azure missing=public\nclients resolver 10.30.0.4\nmust-private "+entry)
+			ask(t, handler, "10.30.0.4", name, dns.TypeA)
+			if other.wasAsked(name) {
+				t.Errorf("%s was asked publicly", name)
+			}
+		})
+	}
+}
