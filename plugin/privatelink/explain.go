@@ -176,7 +176,7 @@ func (s *service) copyOwner(quiet *service, q query) {
 	if way == nil || way.sites == nil {
 		return
 	}
-	name := ownedName{q.name, way.viewOf(&q)}
+	name := ownedName{q.name, s.routes.viewOf(&q)}
 	if group := s.owners.find(name, q.arrived); group != "" {
 		quiet.owners.remember(name, owner{group: group, until: q.arrived.Add(ownedFor)})
 	}

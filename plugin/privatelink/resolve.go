@@ -58,7 +58,7 @@ func (s *service) find(o *outcome) (settled bool) {
 	if o.route = s.routes.find(q.name, o.match); o.route == nil {
 		return o.refuseWithoutRoute()
 	}
-	q.key.View = o.route.viewOf(q)
+	q.key.View = s.routes.viewOf(q)
 
 	// Is it known already? And how is it told?
 	o.flatten = s.flatten[o.decision.Class]

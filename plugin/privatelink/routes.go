@@ -73,18 +73,20 @@ type routes struct {
 	rest       *route
 	// all are the routes that differ in their label or group.
 	all []*route
+	// near are the client networks that have a site of their own.
+	near []nearSite
 	// probed are the routes as they were written.
 	probed []probedRoute
 }
 
 func newRoutes(c *config, groups map[string]*upstream.Group) (*routes, error) {
-	built := &routes{}
+	built := &routes{near: c.nearSites()}
 	shared := map[string]*sites{}
 	for _, written := range c.routes {
 		wanted := route{label: written.label, missing: groups[written.missing], outage: groups[written.outage], stale: written.stale}
 		if name := written.groupName(); len(written.groups) > 1 {
 			if shared[name] == nil {
-				shared[name] = newSites(c, written.groups, groups)
+				shared[name] = newSites(written.groups, groups)
 			}
 			wanted.sites, wanted.group = shared[name], shared[name].all
 		} else {

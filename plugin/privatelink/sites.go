@@ -22,36 +22,57 @@ type sites struct {
 	// all has the servers of all of them. It is never asked; it tells whether the
 	// route as a whole is down, failing or back.
 	all *upstream.Group
-	// near are the client networks of the groups, the longest first.
-	near []nearSite
+	// rankings are the orders in which a private answer is preferred, by own site.
+	rankings map[string][]*upstream.Group
 }
 
 // nearSite is a network whose clients prefer a site.
 type nearSite struct {
 	network netip.Prefix
-	// view is what their answers are kept under, ranking the order of the groups.
-	view    string
-	ranking []*upstream.Group
+	// group is the site, view what the answers of these clients are kept under.
+	group, view string
 }
 
-// siteMark begins the part of a key's view that names the clients' own site. No
-// view's name contains it.
-const siteMark = "\x00"
+// siteMark begins the part of a key's view that names the clients' own sites, and
+// siteBreak stands between two of them. No view's name contains them.
+const (
+	siteMark  = "\x00"
+	siteBreak = "\x01"
+)
 
-func newSites(c *config, names []string, groups map[string]*upstream.Group) *sites {
-	built := &sites{all: &upstream.Group{Name: joinGroups(names)}}
+func newSites(names []string, groups map[string]*upstream.Group) *sites {
+	built := &sites{all: &upstream.Group{Name: joinGroups(names)}, rankings: map[string][]*upstream.Group{}}
 	for _, name := range names {
 		built.groups = append(built.groups, groups[name])
 		built.all.Servers = append(built.all.Servers, groups[name].Servers...)
 	}
 	for index, name := range names {
-		ranking := append([]*upstream.Group{groups[name]}, slices.Delete(slices.Clone(built.groups), index, index+1)...)
+		built.rankings[name] = append([]*upstream.Group{groups[name]}, slices.Delete(slices.Clone(built.groups), index, index+1)...)
+	}
+	return built
+}
+
+// nearSites are the client networks of all groups, the longest first. A network's view
+// names its own site and those of the networks around it: two routes may have different
+// sites, and each prefers the first that it has.
+func (c *config) nearSites() []nearSite {
+	var near []nearSite
+	for _, name := range c.order {
 		for _, network := range c.groups[name].clients {
-			built.near = append(built.near, nearSite{network: network, view: siteMark + name, ranking: ranking})
+			near = append(near, nearSite{network: network, group: name})
 		}
 	}
-	slices.SortStableFunc(built.near, func(a, b nearSite) int { return b.network.Bits() - a.network.Bits() })
-	return built
+	slices.SortStableFunc(near, func(a, b nearSite) int { return b.network.Bits() - a.network.Bits() })
+	for index := range near {
+		var own []string
+		for _, around := range near[index:] {
+			if around.network.Contains(near[index].network.Addr()) && !slices.Contains(own, around.group) {
+				own = append(own, around.group)
+			}
+		}
+		near[index].view = siteMark + strings.Join(own, siteBreak)
+	}
+	return near
 }
 
 // groups are the groups that are asked: one, or those of all sites.
@@ -63,15 +84,13 @@ func (r *route) groups() []*upstream.Group {
 }
 
 // viewOf is the view that a query's answer is kept under: that of CoreDNS, and the
-// client's own site where it has one, since of two private answers its own is meant
-// for it.
-func (r *route) viewOf(q *query) string {
-	if r.sites == nil {
-		return q.key.View
-	}
+// client's own sites where it has some, since of two private answers its own is meant
+// for it. It does not depend on the question's route, for the chain of any name can
+// lead to a route that has sites.
+func (r *routes) viewOf(q *query) string {
 	client := q.client.Addr()
-	for index := range r.sites.near {
-		if near := &r.sites.near[index]; near.network.Contains(client) {
+	for index := range r.near {
+		if near := &r.near[index]; near.network.Contains(client) {
 			if q.key.View == "" {
 				return near.view
 			}
@@ -85,11 +104,10 @@ func (r *route) viewOf(q *query) string {
 // clients' own site, then the route's order. The view is the key's and not the
 // client's, because the answer is shared by all who have it.
 func (s *sites) ranked(view string) []*upstream.Group {
-	if _, name, marked := strings.Cut(view, siteMark); marked {
-		for _, near := range s.near {
-			if near.view[len(siteMark):] == name {
-				return near.ranking
-			}
+	_, own, _ := strings.Cut(view, siteMark)
+	for name := range strings.SplitSeq(own, siteBreak) {
+		if ranking, found := s.rankings[name]; found {
+			return ranking
 		}
 	}
 	return s.groups
