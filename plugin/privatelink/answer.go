@@ -186,6 +186,10 @@ func (s *service) fetch(ctx context.Context, o *outcome) {
 // have to reply, so that they, and whoever asks next, know what became of it.
 const flightTime = replyTime - 50*time.Millisecond
 
+// tailHold is how long a question is not asked again after its chain's tail failed on
+// another route: the least that RFC 9520 section 3.2 allows.
+const tailHold = time.Second
+
 // flightKey is the same for questions that share an upstream question.
 type flightKey struct {
 	question cache.Key
@@ -212,6 +216,10 @@ func (s *service) askUpstream(ctx context.Context, q query, match catalog.Match,
 	meta := cache.Meta{Verdict: uint8(landed.finding.Verdict), Group: way.id, Flags: landed.fallback.flag(), Site: way.siteOf(landed.group)}
 	meta.ExtendedError, meta.Flags = landed.upstreamError(meta.Flags)
 	stored, bounds := s.now(), s.lifetimes(landed)
+	if landed.answer == nil && landed.route != way {
+		// A tail failed, on a route whose return nobody who asks for the head looks for.
+		bounds.FailureTTL, bounds.RefreshHold = min(bounds.FailureTTL, tailHold), min(bounds.RefreshHold, tailHold)
+	}
 	if isOutage(landed.failure) {
 		// Silence is as old as its question, so that a return since then counts.
 		took := stored.Sub(asked)

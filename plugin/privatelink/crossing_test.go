@@ -3,10 +3,12 @@ package privatelink
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/miekg/dns"
 
 	"github.com/privatelink-dns/privatelink-dns/plugin/cache"
+	"github.com/privatelink-dns/privatelink-dns/plugin/policy"
 	"github.com/privatelink-dns/privatelink-dns/plugin/wire"
 )
 
@@ -56,6 +58,22 @@ func TestChainThatCrossesRoutes(t *testing.T) {
 				t.Errorf("%s = %s, want %s", tc.question, got, tc.want)
 			}
 		})
+	}
+}
+
+// The head's route is never down, so its return would never be seen.
+func TestReturnOfTheTailsUpstreamCounts(t *testing.T) {
+	const name = "sql.corp.example."
+	built := buildText(t, "upstream azure "+silent(t)+"\nupstream corp "+corp(t)+"\nroute catalog azure\nroute corp.example corp")
+	built.policy.Chains = policy.NewChaseMemory(1, longAgo)
+	askAt(t, handlerOf(built), name, 0)
+	hit := built.cache.Get(keyFor(t, name, dns.TypeA), start)
+	if hit.State != cache.Failed {
+		t.Fatalf("kept = %s, want the failure", hit.State)
+	}
+	way := built.routes.find(name, built.catalog.Match(name))
+	if !built.tooEarly(way, hit.Failure, start.Add(999*time.Millisecond)) || built.tooEarly(way, hit.Failure, start.Add(time.Second)) {
+		t.Errorf("held for %s, want 1s", hit.Failure.HeldUntil().Sub(hit.Failure.Stored()))
 	}
 }
 
