@@ -16,10 +16,11 @@ const maxCrossings = 4
 // crossRoutes asks the tail of a chain again, at the first catalogued name that
 // another route owns: a corporate server that knows sql.corp.example CNAME
 // db1.database.windows.net hands back the public tail, because it does not see
-// the private zone. The tail's own fallbacks apply to it.
-func (s *service) crossRoutes(ctx context.Context, o *outcome) {
+// the private zone. The tail's own fallbacks apply to it, and those of the head do not:
+// it reports whether the answer is now that of a tail.
+func (s *service) crossRoutes(ctx context.Context, o *outcome) (crossed bool) {
 	if o.crossings == maxCrossings || o.fallback != noFallback || o.route.override {
-		return
+		return false
 	}
 	for index, link := range o.finding.Chain.Links {
 		match := s.catalog.Match(link.Target)
@@ -31,9 +32,9 @@ func (s *service) crossRoutes(ctx context.Context, o *outcome) {
 			continue
 		}
 		s.askTail(ctx, o, index, s.tailOf(o, link.Target, match, way))
-		return
+		return true
 	}
-	s.finishChain(ctx, o)
+	return s.finishChain(ctx, o)
 }
 
 // tailOf is the question for the tail of an outcome's chain.
@@ -46,23 +47,25 @@ func (s *service) tailOf(o *outcome, name string, match catalog.Match, way *rout
 
 // finishChain asks for the end of a chain that a server broke off without a word
 // about its last name: one that does not recurse, for a zone of its own (RFC 1034
-// section 5.3.3). Where nothing comes, what is there is told.
-func (s *service) finishChain(ctx context.Context, o *outcome) {
+// section 5.3.3). Where nothing comes, what is there is told, and it reports false.
+func (s *service) finishChain(ctx context.Context, o *outcome) (finished bool) {
 	links := o.finding.Chain.Links
 	last := len(links) - 1
 	if last < 0 || !brokenOff(o) {
-		return
+		return false
 	}
 	target := links[last].Target
 	match := s.catalog.Match(target)
 	way := s.routes.find(target, match)
 	if way == nil {
-		return
+		return false
 	}
 	tail := s.tailOf(o, target, match, way)
-	if s.ask(ctx, tail); tail.answer != nil {
-		s.appendAnswer(o, last, tail)
+	if s.ask(ctx, tail); tail.answer == nil {
+		return false
 	}
+	s.appendAnswer(o, last, tail)
+	return true
 }
 
 // brokenOff reports whether a chain ends without records and without an SOA record,

@@ -61,6 +61,17 @@ func TestChainThatCrossesRoutes(t *testing.T) {
 	}
 }
 
+// The fallback of the head's route is not the tail's.
+func TestMissingTailIsNotAskedPubliclyForItsHead(t *testing.T) {
+	const name = "partner.corp.example."
+	other := newPublic(t)
+	handler := withFallbacks(t, linked(t), other, "upstream corp "+corp(t)+"\nroute catalog azure\nroute corp.example corp missing=public")
+	reply := ask(t, handler, "10.30.0.4", name, dns.TypeA)
+	if reply.Rcode != dns.RcodeNameError || other.wasAsked(name) {
+		t.Errorf("%s = %s, public DNS asked: %v; want NXDOMAIN and not asked", name, dns.RcodeToString[reply.Rcode], other.wasAsked(name))
+	}
+}
+
 // The head's route is never down, so its return would never be seen.
 func TestReturnOfTheTailsUpstreamCounts(t *testing.T) {
 	const name = "sql.corp.example."

@@ -80,7 +80,9 @@ func (s *service) ask(ctx context.Context, o *outcome) {
 		return
 	}
 	s.take(o, answer, group)
-	s.crossRoutes(ctx, o)
+	if crossed := s.crossRoutes(ctx, o); crossed {
+		return // what is missing behind a crossing is for the tail's route to say, and it did
+	}
 	if o.finding.Verdict == verdict.Missing {
 		s.askAfterMissing(ctx, o)
 	}
