@@ -188,6 +188,36 @@ func TestChaseIsAnsweredAndAnotherClientIsNot(t *testing.T) {
 	}
 }
 
+// A grant for a chase lives as long as the CNAME that the client was told, and nobody has
+// one who was told none.
+func TestGrantFollowsWhatWasTold(t *testing.T) {
+	const name, private = "web1.database.windows.net.", "web1.privatelink.database.windows.net."
+	upstream := answers(t, map[string]func(*dns.Msg){name + " A": records(name+" 3600 IN CNAME "+private, private+" 3600 IN A 203.0.113.10")})
+	tests := []struct {
+		name      string
+		flattened bool
+		after     time.Duration
+		want      policy.Memory
+	}{
+		{"while the CNAME lives", false, 50 * time.Second, policy.Remembered},
+		{"not as long as the upstream said", false, 2 * time.Minute, policy.NotGiven},
+		{"no CNAME was told", true, 0, policy.NotGiven},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			handler := newHandler(t, upstream, "", longAgo)
+			if tc.flattened {
+				addOverride(t, handler, name, "resolve", "azure")
+			}
+			ask(t, handler, "10.30.0.4", name, dns.TypeA)
+			chains := handler.current.Load().service.policy.Chains
+			if got := chains.Remembers(netip.MustParseAddr("10.30.0.4"), private, time.Now().Add(tc.after)); got != tc.want {
+				t.Errorf("Remembers(%s) = %v, want %v", private, got, tc.want)
+			}
+		})
+	}
+}
+
 func TestStubIsRefusedWhatItWasGiven(t *testing.T) {
 	handler := newHandler(t, answers(t, sql), "clients stub 10.20.0.0/16", longAgo)
 	ask(t, handler, "10.20.0.9", "db1.database.windows.net.", dns.TypeA)

@@ -146,10 +146,16 @@ func (c *config) loadCatalog() (*catalog.Catalog, error) {
 // chase is known. It must be called before the reply leaves. Declared clients
 // are decided on by their class: for them nothing needs to be remembered.
 func (s *service) remember(o *outcome, now time.Time) {
-	if o.decision.Class != policy.Other || o.withheld {
+	if o.decision.Class != policy.Other || !o.tells() || o.flatten {
 		return
 	}
-	for _, link := range o.finding.Chain.Links {
+	chain := o.finding.Chain
+	if o.answer != nil {
+		// The client is told the entry, whose TTLs are bounded, not the upstream's reply.
+		var reader verdict.Reader
+		chain = reader.Of(o.query.name, o.query.qtype, o.entry.Message(), s.catalog, s.private).Chain
+	}
+	for _, link := range chain.Links {
 		if link.Zone != nil {
 			s.policy.Chains.Remember(o.query.client.Addr(), link.Target, o.told(link.TTL, now), now)
 		}
