@@ -82,11 +82,16 @@ func newHandler(t testing.TB, upstream, body string, started time.Time) *Handler
 // buildText builds the service of a stanza's lines, until the end of the test.
 func buildText(t testing.TB, body string) *service {
 	t.Helper()
+	return buildOn(t, newSlot(), body)
+}
+
+// buildOn is buildText in a process that has other configurations.
+func buildOn(t testing.TB, shared *slot, body string) *service {
+	t.Helper()
 	parsed, err := parseText(t.TempDir(), "privatelink {\n"+body+"\n}")
 	if err != nil {
 		t.Fatal(err)
 	}
-	shared := newSlot()
 	built, err := build(parsed, shared)
 	if err != nil {
 		t.Fatal(err)

@@ -2,6 +2,7 @@ package privatelink
 
 import (
 	"encoding/binary"
+	"io"
 	"maps"
 	"math/rand/v2"
 	"sync"
@@ -29,7 +30,7 @@ type slot struct {
 	servers  map[endpoint]*sharedServer
 	starting map[*lease]func()
 	chases   *policy.ChaseMemory
-	// answers is made for the number of entries that was asked for last.
+	// answers is the cache in force, made for a number of entries.
 	answers *cache.Cache
 	entries int
 	flights flights[flightKey, *outcome]
@@ -58,13 +59,17 @@ type slot struct {
 type sharedServer struct {
 	server *upstream.Server
 	leases int
-	budget upstream.Budget
+	// budgets are what each lease says, budget is the strictest of them.
+	budgets map[*lease]upstream.Budget
+	budget  upstream.Budget
 }
 
 // lease is one configuration's hold on the servers it names.
 type lease struct {
 	endpoints []endpoint
-	released  bool
+	// entries is how many answers the configuration wants to be kept.
+	entries  int
+	released bool
 }
 
 func newSlot() *slot {
@@ -74,8 +79,10 @@ func newSlot() *slot {
 	return made
 }
 
-// acquire returns the server of each endpoint.
-func (s *slot) acquire(endpoints []endpoint) (*lease, map[endpoint]*upstream.Server, error) {
+// acquire returns the server of each endpoint. A server's budget is the strictest that
+// a lease on it names: a configuration that never comes in force cannot loosen it,
+// and what it tightened ends with its lease.
+func (s *slot) acquire(endpoints []endpoint, budgets map[endpoint]upstream.Budget) (*lease, map[endpoint]*upstream.Server, error) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	held := &lease{}
@@ -88,23 +95,37 @@ func (s *slot) acquire(endpoints []endpoint) (*lease, map[endpoint]*upstream.Ser
 				s.releaseLocked(held)
 				return nil, nil, err
 			}
-			shared = &sharedServer{server: server}
+			shared = &sharedServer{server: server, budgets: map[*lease]upstream.Budget{}}
 			s.servers[wanted] = shared
 		}
 		shared.leases++
 		held.endpoints = append(held.endpoints, wanted)
+		shared.budgets[held] = budgets[wanted]
+		shared.settleBudget()
 		servers[wanted] = shared.server
 	}
 	return held, servers, nil
 }
 
-// setBudget changes the budget of a server that is held.
-func (s *slot) setBudget(of endpoint, budget upstream.Budget) {
-	s.mutex.Lock()
-	defer s.mutex.Unlock()
-	shared := s.servers[of]
-	shared.budget = budget
-	shared.server.SetBudget(budget)
+// settleBudget puts the strictest budget of all leases in force.
+func (s *sharedServer) settleBudget() {
+	var strictest upstream.Budget
+	for _, budget := range s.budgets {
+		strictest.PerSecond = stricter(strictest.PerSecond, budget.PerSecond)
+		strictest.Outstanding = stricter(strictest.Outstanding, budget.Outstanding)
+	}
+	if strictest != s.budget {
+		s.budget = strictest
+		s.server.SetBudget(strictest)
+	}
+}
+
+// stricter returns the smaller of two limits, of which 0 is none.
+func stricter(a, b int) int {
+	if a == 0 || b == 0 {
+		return max(a, b)
+	}
+	return min(a, b)
 }
 
 // commit ends the starting of all leases. The old instance calls it, when a
@@ -156,24 +177,58 @@ func (s *slot) releaseLocked(held *lease) {
 		return
 	}
 	held.released = true
-	for _, held := range held.endpoints {
-		shared := s.servers[held]
+	for _, endpoint := range held.endpoints {
+		shared := s.servers[endpoint]
 		if shared.leases--; shared.leases == 0 {
 			shared.server.Close()
-			delete(s.servers, held)
+			delete(s.servers, endpoint)
+			continue
 		}
+		delete(shared.budgets, held)
+		shared.settleBudget()
 	}
 }
 
-// cacheOf returns the process's cache. Only another size makes it anew.
-func (s *slot) cacheOf(entries int) *cache.Cache {
+// cacheOf returns the process's cache, of whatever size it is: only a configuration
+// that comes in force changes that. The first one makes it.
+func (s *slot) cacheOf(held *lease, entries int) *cache.Cache {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	if s.answers == nil || s.entries != entries {
-		s.answers = cache.New(cache.Limits{Entries: entries, Bytes: int64(entries) * bytesPerEntry}, rand.Uint64())
-		s.entries = entries
+	held.entries = entries
+	if s.answers == nil {
+		s.answers, s.entries = newCache(entries), entries
 	}
 	return s.answers
+}
+
+// sizeCache gives the process's cache the size of the configuration that comes in
+// force, of which the lease is a part: the largest that a stanza of it wants. Another
+// size takes a new cache, with the answers of the one before. Undo puts that one back.
+func (s *slot) sizeCache(held *lease, now time.Time) (answers *cache.Cache, undo func()) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	entries := held.entries
+	for other := range s.starting {
+		entries = max(entries, other.entries)
+	}
+	if entries == s.entries {
+		return s.answers, func() {}
+	}
+	before, size := s.answers, s.entries
+	s.answers, s.entries = newCache(entries), entries
+	reader, writer := io.Pipe()
+	go func() { _ = writer.CloseWithError(before.WriteSnapshot(writer, now)) }()
+	_, _ = s.answers.ReadSnapshot(reader, now) // it was written a moment ago; nothing can be wrong with it
+	_ = reader.Close()
+	return s.answers, func() {
+		s.mutex.Lock()
+		defer s.mutex.Unlock()
+		s.answers, s.entries = before, size
+	}
+}
+
+func newCache(entries int) *cache.Cache {
+	return cache.New(cache.Limits{Entries: entries, Bytes: int64(entries) * bytesPerEntry}, rand.Uint64())
 }
 
 // bytesPerEntry bounds a cache of long answers: a chain with an address takes

@@ -27,7 +27,8 @@ type service struct {
 	lease   *lease
 	// files are what the configuration was read from.
 	files []string
-	// cache and flights are the process's.
+	// cache and flights are the process's. A configuration that starts may make a
+	// larger or smaller cache of it before it serves.
 	cache   *cache.Cache
 	flights *flights[flightKey, *outcome]
 	cookies *wire.Cookies
@@ -60,15 +61,14 @@ func build(c *config, shared *slot) (*service, error) {
 	for _, group := range c.groups {
 		for _, server := range group.servers {
 			endpoints = append(endpoints, server)
-			budgets[server] = group.budget
+			if group.budget != (upstream.Budget{}) {
+				budgets[server] = group.budget // check saw to it that no other group differs
+			}
 		}
 	}
-	held, servers, err := shared.acquire(endpoints)
+	held, servers, err := shared.acquire(endpoints, budgets)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", c.where, err)
-	}
-	for server, budget := range budgets {
-		shared.setBudget(server, budget)
 	}
 	groups := make(map[string]*upstream.Group, len(c.groups))
 	for name, written := range c.groups {
@@ -95,7 +95,7 @@ func build(c *config, shared *slot) (*service, error) {
 		flatten:          c.flatten,
 		lease:            held,
 		files:            append([]string{c.corefile}, c.files...),
-		cache:            shared.cacheOf(c.cacheEntries),
+		cache:            shared.cacheOf(held, c.cacheEntries),
 		flights:          &shared.flights,
 		cookies:          &shared.cookies,
 		owners:           &shared.owners,

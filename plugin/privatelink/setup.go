@@ -93,7 +93,6 @@ func (r *running) start() error {
 	}
 	current := r.handler.current.Load()
 	current.service.policy.Chains = r.shared.chaseMemory(r.restore, rand.Uint64(), time.Now())
-	r.restoreAnswers(current.service.cache)
 	r.restoreOverrides()
 	if directory := r.config.stateDirectory(); directory != "" {
 		if err := r.shared.startAdmin(directory); err != nil {
@@ -105,13 +104,18 @@ func (r *running) start() error {
 	if err != nil {
 		return plugin.Error(pluginName, err)
 	}
+	// From here on nothing of this stanza can fail; what another one's failure undoes
+	// is told to begin.
+	answers, restoreCache := r.shared.sizeCache(current.service.lease, time.Now())
+	current.service.cache = answers
+	r.restoreAnswers(answers)
 	r.handler.log = log
 	current.metrics.watchLog(log)
 	current.metrics.collectors.config.watch(r.handler)
 	r.watching.Go(func() { r.watch(r.stopWatching) })
 	r.watching.Go(func() { r.watchLoops(r.stopWatching) })
 	r.watching.Go(func() { r.watchLinks(r.stopWatching) })
-	r.shared.begin(current.service.lease, r.endWatchAndLog)
+	r.shared.begin(current.service.lease, func() { restoreCache(); r.endWatchAndLog() })
 	r.shared.enlist(r.handler, r.config.where)
 	r.log.Infof("%s", r.config.summary(len(current.service.catalog.Namespaces())))
 	return nil

@@ -54,8 +54,10 @@ func standAt(t *testing.T, run *running) *front {
 func TestStateOfServersCacheAndFrontsIsTold(t *testing.T) {
 	run := newRunning(t, "clients: []\n", "")
 	run.handler.current.Load().service.policy.Chains = policy.NewChaseMemory(1, longAgo)
-	endpoint := run.handler.current.Load().service.lease.endpoints[0]
-	run.shared.setBudget(endpoint, upstream.Azure())
+	asked := run.handler.current.Load().service.lease.endpoints[0]
+	if _, _, err := run.shared.acquire([]endpoint{asked}, map[endpoint]upstream.Budget{asked: upstream.Azure()}); err != nil {
+		t.Fatal(err)
+	}
 	f := standAt(t, run)
 	for range 3 { // asked, then kept
 		if _, _, err := new(dns.Client).Exchange(question("db1.database.windows.net.", dns.TypeA), f.address.String()); err != nil {
@@ -63,7 +65,7 @@ func TestStateOfServersCacheAndFrontsIsTold(t *testing.T) {
 		}
 	}
 	samples := gathered(t, newStateCollector(run.shared))
-	server := endpoint.String()
+	server := asked.String()
 	tests := []struct {
 		name string
 		want float64
