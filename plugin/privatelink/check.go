@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/privatelink-dns/privatelink-dns/plugin/upstream"
 )
 
 // check finds the mistakes that need the whole configuration: references
@@ -31,7 +33,28 @@ func (c *config) check(where string) error {
 		}
 		seen[key] = route.where
 	}
-	mistakes = append(mistakes, c.checkSites())
+	mistakes = append(mistakes, c.checkSites(), c.checkBudgets())
+	return errors.Join(mistakes...)
+}
+
+// checkBudgets refuses two budgets for one server. A group that names none goes by
+// that of another.
+func (c *config) checkBudgets() error {
+	var mistakes []error
+	first := map[endpoint]*groupConfig{}
+	for _, name := range c.order {
+		group := c.groups[name]
+		if group.budget == (upstream.Budget{}) {
+			continue
+		}
+		for _, server := range group.servers {
+			if other := first[server]; other != nil && other.budget != group.budget {
+				mistakes = append(mistakes, fmt.Errorf("%s: upstream group %q: found another budget for %s than group %q has at %s, expected the same: what a server can take, it takes once", group.where, name, server, other.name, other.where))
+				continue
+			}
+			first[server] = group
+		}
+	}
 	return errors.Join(mistakes...)
 }
 

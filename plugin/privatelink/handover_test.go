@@ -154,3 +154,13 @@ func TestCacheSizeChangesWhenTheConfigurationStarts(t *testing.T) {
 		t.Errorf("after a failed reload the cache is for %d, want the one of the running configuration", shared.entries)
 	}
 }
+
+func TestGroupWithoutABudgetGoesByAnothers(t *testing.T) {
+	address := answers(t, sql)
+	for range 12 { // groups have no order
+		s := buildText(t, "upstream azure "+address+" budget=1/1\nupstream other "+address+"\nroute . azure\nroute x.example other")
+		if !waits(t, s) {
+			t.Fatal("the budget that one of two groups names is not in force")
+		}
+	}
+}

@@ -42,6 +42,7 @@ func TestParseReportsMistakes(t *testing.T) {
 		{"TLS with a path", "upstream azure tls://9.9.9.9%dns.quad9.net/x\nroute . azure", []string{"with a path, which only https:// has"}},
 		{"another scheme", "upstream azure quic://9.9.9.9%dns.quad9.net\nroute . azure", []string{"expected an IP address, tls:// or https://"}},
 		{"a budget that is none", "upstream azure 10.0.0.4 budget=much\nroute . azure", []string{"found budget=much, expected azure, resolver, or"}},
+		{"two budgets for one server", "upstream azure 10.0.0.4 budget=azure\nupstream other 10.0.0.4 budget=500/100\nroute . azure", []string{"Corefile:3: upstream group \"other\": found another budget for 10.0.0.4:53 than group \"azure\" has at", "Corefile:2"}},
 		{"a cache that is none", valid + "cache big", []string{"Corefile:4: found cache big, expected the number of answers"}},
 		{"stale for ever", "upstream azure 10.0.0.4\nroute . azure stale=9000h", []string{`found "stale=9000h", expected a duration between 1s and 168h0m0s`}},
 		{"catalog twice", valid + "catalog azure azure", []string{"Corefile:4: found catalog azure a second time"}},
