@@ -25,7 +25,9 @@ type config struct {
 	include  []string
 	groups   map[string]*groupConfig
 	// order keeps the groups as they were written.
-	order   []string
+	order []string
+	// keptAs is by group what its answers are kept as; nil until it is built.
+	keptAs  map[string]string
 	routes  []routeConfig
 	clients policy.Clients
 	direct  [policy.Classes]policy.Action

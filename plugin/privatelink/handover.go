@@ -52,6 +52,9 @@ type slot struct {
 	// groups of each configuration that they can lead to.
 	overrides override.Store
 	groups    map[*lease][]string
+	// claims are the servers by the name of their group, of the first stanza that has
+	// such a group since commit.
+	claims map[string]string
 	// handlers are what the admin socket can explain, with the places of their stanzas.
 	handlers map[*Handler]string
 }
@@ -73,7 +76,7 @@ type lease struct {
 }
 
 func newSlot() *slot {
-	made := &slot{servers: map[endpoint]*sharedServer{}, starting: map[*lease]func(){}, fronts: map[string]*front{}, groups: map[*lease][]string{}, handlers: map[*Handler]string{}}
+	made := &slot{servers: map[endpoint]*sharedServer{}, starting: map[*lease]func(){}, fronts: map[string]*front{}, groups: map[*lease][]string{}, claims: map[string]string{}, handlers: map[*Handler]string{}}
 	binary.NativeEndian.PutUint64(made.cookies.Secret[:8], rand.Uint64())
 	binary.NativeEndian.PutUint64(made.cookies.Secret[8:], rand.Uint64())
 	return made
@@ -134,6 +137,7 @@ func (s *slot) commit() {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	clear(s.starting)
+	clear(s.claims)
 }
 
 func (e endpoint) open() (*upstream.Server, error) {

@@ -28,39 +28,60 @@ type route struct {
 	// override: an operator sent a name to the group. A chain is not taken from it
 	// by the routes of its names.
 	override bool
-	// id is the same for routes that ask the same servers, in this process and
+	// id is the same for routes that ask the same groups, in this process and
 	// the next: an answer of another id is not this route's.
 	id uint32
 }
 
-// owns reports whether a kept answer, if there is one, came by this route.
+// owns reports whether a kept answer, if there is one, came by this route, and by no
+// fallback that the route no longer has.
 func (r *route) owns(entry cache.Entry) bool {
-	return !entry.Exists() || entry.Meta().Group == r.id
+	if !entry.Exists() {
+		return true
+	}
+	meta := entry.Meta()
+	switch fallbackOf(meta.Flags) {
+	case afterMissing:
+		return meta.Group == r.id && r.missing != nil
+	case afterOutage:
+		return meta.Group == r.id && r.outage != nil
+	}
+	return meta.Group == r.id
 }
 
-// identify makes a route's id of what it asks.
-func (r *route) identify() {
+// identify makes a route's id of the names of the groups it asks. Their servers and the
+// fallbacks are left out: who adds one in the middle of an outage still wants what is kept.
+func (r *route) identify(keptAs map[string]string) {
 	var digest xxhash.Digest
 	digest.Reset()
-	groups := []*upstream.Group{r.group, r.missing, r.outage}
-	if r.sites != nil {
-		groups = append(groups, r.sites.groups...)
-	}
 	if r.override {
 		// What it answers has not changed routes: it is another answer.
 		_, _ = digest.WriteString("override")
 	}
-	for _, group := range groups {
-		_, _ = digest.WriteString("|")
-		if group == nil {
-			continue
-		}
-		_, _ = digest.WriteString(group.Name)
-		for _, server := range group.Servers {
-			_, _ = digest.WriteString(" " + server.Addr().String())
-		}
+	for _, group := range r.groups() {
+		_, _ = digest.WriteString("|" + keptAs[group.Name])
 	}
 	r.id = uint32(digest.Sum64())
+}
+
+// claimGroups returns by name what the answers of each group are kept as, which is its
+// name. Where another stanza has given the name to other servers, it is the servers
+// too: the two share a cache. The first stanza since commit has the name.
+func (s *slot) claimGroups(groups map[string]*groupConfig) map[string]string {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	keptAs := make(map[string]string, len(groups))
+	for name, group := range groups {
+		servers := fmt.Sprint(group.servers)
+		if _, claimed := s.claims[name]; !claimed {
+			s.claims[name] = servers
+		}
+		keptAs[name] = name
+		if s.claims[name] != servers {
+			keptAs[name] += " " + servers
+		}
+	}
+	return keptAs
 }
 
 // routes find the route of a name. They are read only once built.
@@ -75,12 +96,15 @@ type routes struct {
 	all []*route
 	// near are the client networks that have a site of their own.
 	near []nearSite
+	// keptAs is what claimGroups said.
+	keptAs map[string]string
 	// probed are the routes as they were written.
 	probed []probedRoute
 }
 
 func newRoutes(c *config, groups map[string]*upstream.Group) (*routes, error) {
 	built := &routes{near: c.nearSites()}
+	built := &routes{keptAs: c.keptAs}
 	shared := map[string]*sites{}
 	for _, written := range c.routes {
 		wanted := route{label: written.label, missing: groups[written.missing], outage: groups[written.outage], stale: written.stale}
@@ -121,7 +145,7 @@ func (r *routes) share(wanted route) *route {
 			return way
 		}
 	}
-	wanted.identify()
+	wanted.identify(r.keptAs)
 	r.all = append(r.all, &wanted)
 	return &wanted
 }

@@ -70,6 +70,9 @@ func build(c *config, shared *slot) (*service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", c.where, err)
 	}
+	if c.keptAs == nil {
+		c.keptAs = shared.claimGroups(c.groups)
+	}
 	groups := make(map[string]*upstream.Group, len(c.groups))
 	for name, written := range c.groups {
 		group := &upstream.Group{Name: name}

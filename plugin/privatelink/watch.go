@@ -89,6 +89,7 @@ func (r *running) reloadChangedFiles() {
 // replace puts a new configuration of the same stanza in force. What is in
 // flight on servers that are no longer named is given the time to end.
 func (r *running) replace(parsed *config) error {
+	parsed.keptAs = r.config.keptAs // changed files declare no groups
 	built, err := build(parsed, r.shared)
 	if err != nil {
 		return err
