@@ -112,7 +112,7 @@ func newCacheGetCommand(client *adminClient) *cobra.Command {
 		Use: "get NAME", Short: "Show what is kept for a name", Args: cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, arguments []string) error {
 			var kept []privatelink.KeptAnswer
-			if printed, err := client.do(command.OutOrStdout(), http.MethodGet, "/cache/answers/"+url.PathEscape(arguments[0]), &kept); printed || err != nil {
+			if printed, err := client.do(command.OutOrStdout(), http.MethodGet, "/cache/answers?name="+url.QueryEscape(arguments[0]), &kept); printed || err != nil {
 				return err
 			}
 			if len(kept) == 0 {
@@ -141,7 +141,7 @@ func newCacheFlushCommand(client *adminClient) *cobra.Command {
 		Example: "  privatelink-dns cache flush db1.database.windows.net\n  privatelink-dns cache flush --suffix database.windows.net",
 		RunE: func(command *cobra.Command, arguments []string) error {
 			var flushed privatelink.Flushed
-			path := fmt.Sprintf("/cache/answers/%s?suffix=%t", url.PathEscape(arguments[0]), suffix)
+			path := fmt.Sprintf("/cache/answers?name=%s&suffix=%t", url.QueryEscape(arguments[0]), suffix)
 			if printed, err := client.do(command.OutOrStdout(), http.MethodDelete, path, &flushed); printed || err != nil {
 				return err
 			}

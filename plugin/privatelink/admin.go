@@ -105,8 +105,8 @@ func (s *slot) stopAdmin() error {
 func (a *admin) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /cache/stats", func(w http.ResponseWriter, _ *http.Request) { answerJSON(w, a.shared.answersNow().Stats()) })
-	mux.HandleFunc("GET /cache/answers/{name}", a.keptAnswers)
-	mux.HandleFunc("DELETE /cache/answers/{name}", a.flush)
+	mux.HandleFunc("GET /cache/answers", a.keptAnswers)
+	mux.HandleFunc("DELETE /cache/answers", a.flush)
 	mux.HandleFunc("GET /upstreams", func(w http.ResponseWriter, _ *http.Request) { answerJSON(w, a.shared.upstreamStates()) })
 	mux.HandleFunc("POST /explain", a.explain)
 	mux.HandleFunc("GET /overrides", a.overrides)
@@ -120,8 +120,10 @@ func answerJSON(w http.ResponseWriter, value any) {
 	_ = json.NewEncoder(w).Encode(value)
 }
 
+// keptAnswers lists what is kept for a name. That is a parameter, because a path loses
+// the name of the root.
 func (a *admin) keptAnswers(w http.ResponseWriter, r *http.Request) {
-	entries, err := a.shared.answersNow().Lookup(dns.CanonicalName(r.PathValue("name")))
+	entries, err := a.shared.answersNow().Lookup(nameOf(r))
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
@@ -135,12 +137,22 @@ func (a *admin) keptAnswers(w http.ResponseWriter, r *http.Request) {
 
 // flush forgets a name or, with suffix=true, everything at and below it.
 func (a *admin) flush(w http.ResponseWriter, r *http.Request) {
-	removed, err := a.shared.answersNow().Flush(dns.CanonicalName(r.PathValue("name")), r.URL.Query().Get("suffix") == "true")
+	removed, err := a.shared.answersNow().Flush(nameOf(r), r.URL.Query().Get("suffix") == "true")
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
 	answerJSON(w, Flushed{Removed: removed})
+}
+
+// nameOf is the name that a request is about. Without one it is no name at all: the
+// root is meant only where it is written.
+func nameOf(r *http.Request) string {
+	name := r.URL.Query().Get("name")
+	if name == "" {
+		return ""
+	}
+	return dns.CanonicalName(name)
 }
 
 func describe(entry cache.Entry) KeptAnswer {

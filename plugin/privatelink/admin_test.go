@@ -59,21 +59,38 @@ func TestAdminShowsAndFlushesWhatIsKept(t *testing.T) {
 	ask(t, run.handler, "10.30.0.4", "db1.database.windows.net.", dns.TypeA)
 
 	var kept []KeptAnswer
-	if status := admin(http.MethodGet, "/cache/answers/DB1.database.windows.net", &kept); status != http.StatusOK || len(kept) != 1 || len(kept[0].Records) != 2 || kept[0].Kind != "positive" {
+	if status := admin(http.MethodGet, "/cache/answers?name=DB1.database.windows.net", &kept); status != http.StatusOK || len(kept) != 1 || len(kept[0].Records) != 2 || kept[0].Kind != "positive" {
 		t.Fatalf("GET = %d, %+v; want one positive answer with two records", status, kept)
 	}
 	var flushed Flushed
-	if status := admin(http.MethodDelete, "/cache/answers/database.windows.net?suffix=false", &flushed); status != http.StatusOK || flushed.Removed != 0 {
+	if status := admin(http.MethodDelete, "/cache/answers?name=database.windows.net&suffix=false", &flushed); status != http.StatusOK || flushed.Removed != 0 {
 		t.Errorf("flush of another name = %d, %d removed; want none", status, flushed.Removed)
 	}
-	if status := admin(http.MethodDelete, "/cache/answers/database.windows.net?suffix=true", &flushed); status != http.StatusOK || flushed.Removed != 1 {
+	if status := admin(http.MethodDelete, "/cache/answers?name=database.windows.net&suffix=true", &flushed); status != http.StatusOK || flushed.Removed != 1 {
 		t.Errorf("flush of the suffix = %d, %d removed; want one", status, flushed.Removed)
 	}
-	if admin(http.MethodGet, "/cache/answers/db1.database.windows.net", &kept); len(kept) != 0 {
+	if admin(http.MethodGet, "/cache/answers?name=db1.database.windows.net", &kept); len(kept) != 0 {
 		t.Errorf("after the flush %+v is kept, want nothing", kept)
 	}
-	if status := admin(http.MethodGet, "/cache/answers/a..b", &kept); status != http.StatusBadRequest {
+	if status := admin(http.MethodGet, "/cache/answers?name=a..b", &kept); status != http.StatusBadRequest {
 		t.Errorf("GET of what is no name = %d, want 400", status)
+	}
+}
+
+func TestAdminFlushesTheRoot(t *testing.T) {
+	run := newRunning(t, "clients: []\n", "")
+	if err := run.start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = run.stop() }()
+	admin := adminOf(t, run)
+	ask(t, run.handler, "10.30.0.4", "db1.database.windows.net.", dns.TypeA)
+	var flushed Flushed
+	if status := admin(http.MethodDelete, "/cache/answers?name=.&suffix=true", &flushed); status != http.StatusOK || flushed.Removed != 1 {
+		t.Errorf("flush of everything = %d, %d removed; want 200, 1", status, flushed.Removed)
+	}
+	if status := admin(http.MethodDelete, "/cache/answers?suffix=true", &flushed); status != http.StatusBadRequest {
+		t.Errorf("flush without a name = %d, want 400", status)
 	}
 }
 
