@@ -113,13 +113,12 @@ func TestSameBehaviour(t *testing.T) {
 	if os.Getenv("DIFFERENTIAL") == "full" {
 		number = 100_000
 	}
-	program := build(t)
 	u := upstreams{azure: listen(t, false), corp: listen(t, false), public: listen(t, true), dead: freeAddress(t)}
 	for i := range number / portion {
 		c := settings[i%len(settings)]
 		t.Run(fmt.Sprintf("%s %d", c.name, i), func(t *testing.T) {
 			for attempt := 1; ; attempt++ {
-				found, silences := compare(t, program, u, c, seedOf(t)+uint64(i))
+				found, silences := compare(t, u, c, seedOf(t)+uint64(i))
 				if len(found) == 0 {
 					return
 				}
@@ -139,10 +138,10 @@ const maxReported = 20
 // compare starts two servers, asks them a portion of questions, and returns the
 // differences that are not intended, and how often they found the upstream silent. What
 // nothing may differ in comes first: of that, metrics and query logs are compared, too.
-func compare(t *testing.T, program string, u upstreams, c setting, seed uint64) (found []string, silences int) {
+func compare(t *testing.T, u upstreams, c setting, seed uint64) (found []string, silences int) {
 	t.Helper()
-	fast := serve(t, program, func(s *server) string { return c.corefile(s, u, true) })
-	slow := serve(t, program, func(s *server) string { return c.corefile(s, u, false) })
+	fast := serve(t, func(s *server) string { return c.corefile(s, u, true) })
+	slow := serve(t, func(s *server) string { return c.corefile(s, u, false) })
 	defer fast.stop()
 	defer slow.stop()
 	fast.awaitFastPath(t, true)

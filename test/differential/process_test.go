@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -26,15 +27,27 @@ const (
 	asideLine   = "pass through CoreDNS's own server"
 )
 
-// build makes our program, without the race detector: it is looked at from outside.
-func build(t *testing.T) string {
-	t.Helper()
-	program := filepath.Join(t.TempDir(), "privatelink-dns")
-	command := exec.Command("go", "build", "-buildvcs=false", "-o", program, "github.com/privatelink-dns/privatelink-dns/cmd/privatelink-dns")
+// TestMain removes what was built.
+func TestMain(m *testing.M) {
+	code := m.Run()
+	_ = os.RemoveAll(directory())
+	os.Exit(code)
+}
+
+// product returns the path of our program, built once for all tests of a run, without
+// the race detector: it is looked at from outside.
+var product = sync.OnceValues(func() (string, error) {
+	path := filepath.Join(directory(), "privatelink-dns")
+	command := exec.Command("go", "build", "-buildvcs=false", "-o", path, "github.com/privatelink-dns/privatelink-dns/cmd/privatelink-dns")
 	if said, err := command.CombinedOutput(); err != nil {
-		t.Fatalf("building the program: %v\n%s", err, said)
+		return "", fmt.Errorf("building the program: %w\n%s", err, said)
 	}
-	return program
+	return path, nil
+})
+
+// directory is this process's own.
+func directory() string {
+	return filepath.Join(os.TempDir(), "privatelink-dns-differential-"+strconv.Itoa(os.Getpid()))
 }
 
 // server is our program at work.
@@ -49,8 +62,12 @@ type server struct {
 
 // serve starts our program at free ports of 127.0.0.1, from the Corefile that is
 // written for it. It is stopped with the test.
-func serve(t *testing.T, program string, corefile func(s *server) string) *server {
+func serve(t *testing.T, corefile func(s *server) string) *server {
 	t.Helper()
+	program, err := product()
+	if err != nil {
+		t.Fatal(err)
+	}
 	for range 5 {
 		s := &server{directory: t.TempDir(), address: freeAddress(t), metrics: freeAddress(t), ended: make(chan struct{})}
 		path := filepath.Join(s.directory, "Corefile")
