@@ -39,7 +39,7 @@ func zstandard(t testing.TB, content []byte) []byte {
 // A log says the same however it is packed, cut and ordered, and however many
 // workers there are.
 func TestReadIsTheSameForEveryForm(t *testing.T) {
-	content := hubLog(6000) // some blocks
+	content := hubLog(3000) // some blocks
 	half := bytes.IndexByte(content[len(content)/2:], '\n') + len(content)/2 + 1
 	first, second := content[:half], content[half:]
 	want := printed(t, read(t, Options{Workers: 1}, logOf("log", content)))

@@ -30,7 +30,7 @@ func golden(t *testing.T, name string, got []byte) {
 }
 
 func TestTextGolden(t *testing.T) {
-	hub := hubLog(20_000)
+	hub := hubLog(8_000)
 	broken := append([]byte("{\"time\"\n\n"), line(nothingSet)...)
 	tests := []struct {
 		file    string
