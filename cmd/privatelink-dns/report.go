@@ -70,9 +70,11 @@ func (o *reportOptions) run(command *cobra.Command, paths []string) error {
 	for _, path := range paths {
 		sources = append(sources, progress.source(path, command.InOrStdin()))
 	}
-	// Whoever has waited long enough gets the report on what was read.
+	// Whoever has waited long enough gets the report on what was read. A second
+	// signal ends the program: standard input may never say anything again.
 	ctx, stop := signal.NotifyContext(command.Context(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop)
 	end := progress.show()
 	report, readErr := logreport.Read(ctx, sources, settings)
 	end()

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -129,6 +130,26 @@ func TestBrokenLogs(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Whatever a file holds, there is a report on it, and every line is accounted for.
+func FuzzRead(f *testing.F) {
+	few := hubLog(20)
+	f.Add(few)
+	f.Add(gzipped(f, few))
+	f.Add(zstandard(f, few))
+	f.Add([]byte("\x1f\x8b\x08"))
+	f.Add([]byte("{}\r\n\n\xff\n"))
+	f.Fuzz(func(t *testing.T, content []byte) {
+		report, _ := Read(context.Background(), []Source{logOf("fuzz", content)}, Options{Workers: 1})
+		if told := report.Lines + report.PassedOver + report.Unreadable; told > report.Sources[0].Lines {
+			t.Errorf("%d lines are told of, %d were read", told, report.Sources[0].Lines)
+		}
+		if text := printed(t, report); strings.ContainsFunc(text, func(r rune) bool { return r != '\n' && !strconv.IsPrint(r) }) {
+			t.Errorf("the report is not printable: %q", text)
+		}
+		pageOf(t, report)
+	})
 }
 
 func TestReadEndsWithItsContext(t *testing.T) {

@@ -28,11 +28,12 @@ func layout() []column {
 	return []column{
 		{"time", scanTime},
 		{"schema", func(line []byte, at int, r *record) (end int) { r.schema, end = scanInteger(line, at); return end }},
+		{"instance", skip},
 		{"sample", func(line []byte, at int, r *record) (end int) { r.sample, end = scanInteger(line, at); return end }},
 		{"client_ip", text(clientIP)}, {"client_hash", text(clientHash)}, {"client_port", skip},
 		{"real_client", text(realClient)}, {"real_client_hash", text(realClientHash)}, {"real_client_id", skip}, {"real_client_id_hash", skip},
 		{"server_ip", skip}, {"server_port", skip}, {"transport", skip}, {"client_class", skip},
-		{"id", skip}, {"qname", text(qname)}, {"qtype", text(qtype)}, {"qtype_code", skip}, {"qclass", skip}, {"query_flags", skip}, {"query_size", skip},
+		{"query_id", skip}, {"qname", text(qname)}, {"qtype", text(qtype)}, {"qtype_code", skip}, {"qclass", skip}, {"query_flags", skip}, {"query_size", skip},
 		{"rcode", text(rcode)}, {"rcode_code", skip}, {"ede_code", skip}, {"ede_text", text(edeText)}, {"reply_flags", skip}, {"reply_size", skip},
 		{"chain", skip}, {"answers", skip},
 		{"verdict", text(verdictField)}, {"namespace", text(namespaceField)}, {"privatelink_zone", text(privatelinkZone)}, {"uncatalogued_privatelink", text(uncatalogued)},

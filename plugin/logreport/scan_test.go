@@ -3,6 +3,10 @@ package logreport
 import (
 	"bytes"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -124,6 +128,26 @@ func TestOddLines(t *testing.T) {
 				t.Errorf("addLine(%s) = %v, want readable %v", tc.line, err, tc.readable)
 			}
 		})
+	}
+}
+
+// The columns are those of the log's manual, in its order. A field that is added
+// there is skipped here, but slowly, until it is added here too.
+func TestLayoutIsThatOfTheLog(t *testing.T) {
+	manual, err := os.ReadFile(filepath.Join("..", "querylog", "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	table, _, _ := strings.Cut(string(manual), "`schema` grows by one")
+	var want, got []string
+	for _, row := range regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\|").FindAllStringSubmatch(table, -1) {
+		want = append(want, row[1])
+	}
+	for _, c := range layout() {
+		got = append(got, c.key)
+	}
+	if !slices.Equal(got, want) || len(want) < 40 {
+		t.Errorf("the columns are %v, want %v", got, want)
 	}
 }
 

@@ -33,7 +33,6 @@ func kinds() []kind {
 		r.Duration = r.UpstreamDuration + 90*time.Microsecond
 	}
 	return []kind{
-		{0, func(*querylog.Record, *rand.Rand) {}},
 		{560, func(r *querylog.Record, random *rand.Rand) { // a private endpoint, from the cache
 			*r = sqlRecord(*r, fmt.Sprintf("db%d", random.IntN(40)))
 		}},
