@@ -8,7 +8,7 @@
 // It sees every server as a process behind a UDP port of loopback, all started
 // in the same way. It must not treat ours differently from any other.
 //
-//	go run ./test/bench [-rounds 5] [-seconds 1.5] [-calm 0s] [-only REGEXP] [-out DIR] [-profile]
+//	go run ./test/bench [-rounds 5] [-seconds 1.25] [-calm 0s] [-only REGEXP] [-out DIR] [-profile]
 //
 // It exits with 1 only where it could not measure; a bound that is not reached
 // is a line of the report.
@@ -80,7 +80,7 @@ func parseOptions(arguments []string) (options, error) {
 	var chosen options
 	flags := flag.NewFlagSet("bench", flag.ExitOnError)
 	flags.IntVar(&chosen.rounds, "rounds", 5, "how often everything is measured, in turn")
-	seconds := flags.Float64("seconds", 1.5, "how long a measurement at full speed takes; one at a fixed load takes half of it")
+	seconds := flags.Float64("seconds", 1.25, "how long a measurement at full speed takes; one at a fixed load takes half of it")
 	flags.DurationVar(&chosen.calm, "calm", 0, "how long to wait before each measurement for other programs to leave the machine alone, at most")
 	only := flags.String("only", "", "measure only what matches, as WORKLOAD/SUBJECT")
 	flags.StringVar(&chosen.out, "out", "test/bench", "the directory for RESULTS.md and results.json")

@@ -21,30 +21,48 @@ func (b *bench) profiles() error {
 		if !strings.HasPrefix(c.subject.name, oursName) {
 			continue
 		}
-		if err := b.profileOf(c); err != nil {
+		path := filepath.Join(c.place.directory, "profile")
+		var err error
+		for range tries {
+			if err = b.fetchUnderLoad(c, path); err == nil {
+				break
+			}
+			b.say("profiling %s, to be tried again: %v", c.title(), err)
+		}
+		if err == nil {
+			err = printProfile(c, path)
+		}
+		if err != nil {
 			return fmt.Errorf("profiling %s: %w", c.title(), err)
 		}
 	}
 	return nil
 }
 
-func (b *bench) profileOf(c *cell) error {
+// fetchUnderLoad gets a profile of a server at full speed.
+func (b *bench) fetchUnderLoad(c *cell, path string) error {
 	length := max(b.length.Round(time.Second), 3*time.Second)
-	path := filepath.Join(c.place.directory, "profile")
 	fetched := make(chan error, 1)
 	begun := func() { go func() { fetched <- fetchProfile(c, length, path) }() }
 	if _, err := b.turn(c, load{length: length + time.Second, begun: begun}); err != nil {
 		return err
 	}
 	c.thaw() // until the profile is there
-	err := <-fetched
-	c.freeze()
-	if err != nil {
-		return err
+	defer c.freeze()
+	return <-fetched
+}
+
+// printProfile prints what the functions used by themselves, and with all that
+// they called.
+func printProfile(c *cell, path string) error {
+	for _, order := range []string{"-flat", "-cum"} {
+		said, err := exec.Command("go", "tool", "pprof", "-top", order, "-nodecount=25", path).CombinedOutput()
+		fmt.Printf("\n%s %s\n%s", c.title(), order, typeArguments.ReplaceAll(said, []byte("[...]")))
+		if err != nil {
+			return err
+		}
 	}
-	said, err := exec.Command("go", "tool", "pprof", "-top", "-nodecount=25", path).CombinedOutput()
-	fmt.Printf("\n%s\n%s", c.title(), typeArguments.ReplaceAll(said, []byte("[...]")))
-	return err
+	return nil
 }
 
 // typeArguments make the names of generic functions longer than a line.
