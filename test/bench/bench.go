@@ -184,7 +184,7 @@ func (b *bench) startCell(c *cell) error {
 	}
 	b.series++
 	if err := c.check(c.names(b.series)); err != nil {
-		return fmt.Errorf("%w; the server said:\n%s", err, c.said())
+		return fmt.Errorf("%w\nthe server said:\n%s", err, c.said())
 	}
 	if err := c.settle(startingTime); err != nil {
 		return err
