@@ -103,8 +103,7 @@ type routes struct {
 }
 
 func newRoutes(c *config, groups map[string]*upstream.Group) (*routes, error) {
-	built := &routes{near: c.nearSites()}
-	built := &routes{keptAs: c.keptAs}
+	built := &routes{near: c.nearSites(), keptAs: c.keptAs}
 	shared := map[string]*sites{}
 	for _, written := range c.routes {
 		wanted := route{label: written.label, missing: groups[written.missing], outage: groups[written.outage], stale: written.stale}
