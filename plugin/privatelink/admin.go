@@ -137,7 +137,7 @@ func (a *admin) keptAnswers(w http.ResponseWriter, r *http.Request) {
 
 // flush forgets a name or, with suffix=true, everything at and below it.
 func (a *admin) flush(w http.ResponseWriter, r *http.Request) {
-	removed, err := a.shared.answersNow().Flush(nameOf(r), r.URL.Query().Get("suffix") == "true")
+	removed, err := a.shared.flush(nameOf(r), r.URL.Query().Get("suffix") == "true")
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
@@ -153,6 +153,15 @@ func nameOf(r *http.Request) string {
 		return ""
 	}
 	return dns.CanonicalName(name)
+}
+
+// flush forgets the answers of a name, and which site owns it: who flushes knows that
+// something has changed.
+func (s *slot) flush(name string, suffix bool) (removed int, err error) {
+	if removed, err = s.answersNow().Flush(name, suffix); err == nil {
+		s.owners.flush(name, suffix)
+	}
+	return removed, err
 }
 
 func describe(entry cache.Entry) KeptAnswer {

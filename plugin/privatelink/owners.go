@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
+	"github.com/miekg/dns"
 )
 
 // owners remember which site knows a name, so that usually one site is asked. They
@@ -55,6 +56,20 @@ func (m *owners) remember(name ownedName, found owner) {
 		m.names, _ = simplelru.NewLRU[ownedName, owner](maxOwners, nil)
 	}
 	m.names.Add(name, found)
+}
+
+// flush forgets a name in every view or, with suffix, all names at and below it.
+func (m *owners) flush(name string, suffix bool) {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	if m.names == nil {
+		return
+	}
+	for _, known := range m.names.Keys() {
+		if known.name == name || suffix && dns.IsSubDomain(name, known.name) {
+			m.names.Remove(known)
+		}
+	}
 }
 
 func (m *owners) forget(name ownedName) {

@@ -1,0 +1,38 @@
+package privatelink
+
+import (
+	"testing"
+	"time"
+
+	"github.com/privatelink-dns/privatelink-dns/plugin/policy"
+)
+
+func TestFlushForgetsTheOwner(t *testing.T) {
+	const name = "db2.database.windows.net."
+	tests := []struct {
+		name, flushed string
+		suffix        bool
+		want          string
+	}{
+		{"the name", name, false, "10.0.1.9"},
+		{"a suffix", "database.windows.net.", true, "10.0.1.9"},
+		{"everything", ".", true, "10.0.1.9"},
+		{"another name", "database.windows.net.", false, "10.0.2.4"},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			a, b, shared := newSite(t, 0), newSite(t, 0, "db2=10.0.2.4"), newSlot()
+			built := buildOn(t, shared, "upstream a "+a.address+"\nupstream b "+b.address+"\nroute . a b")
+			built.policy.Chains = policy.NewChaseMemory(1, longAgo)
+			handler := handlerOf(built)
+			askAt(t, handler, name, 0)
+			a.move("db2", "10.0.1.9") // the preferred site has one now
+			if _, err := shared.flush(tc.flushed, tc.suffix); err != nil {
+				t.Fatal(err)
+			}
+			if _, reply := askAt(t, handler, name, time.Second); lastAddress(reply) != tc.want {
+				t.Errorf("after a flush of %s = %q, want %s", tc.flushed, lastAddress(reply), tc.want)
+			}
+		})
+	}
+}
