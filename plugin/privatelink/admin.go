@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	clog "github.com/coredns/coredns/plugin/pkg/log"
 	"github.com/miekg/dns"
 
 	"github.com/privatelink-dns/privatelink-dns/plugin/cache"
@@ -62,6 +63,8 @@ type Flushed struct {
 type admin struct {
 	shared *slot
 	server *http.Server
+	// directory is where the socket is, and the kept answers are saved.
+	directory string
 }
 
 // startAdmin listens on the socket of a state directory, once in a process: a
@@ -83,7 +86,7 @@ func (s *slot) startAdmin(directory string) error {
 	if err := os.Chmod(path, 0o600); err != nil {
 		return errors.Join(fmt.Errorf("protecting the admin socket: %w", err), listener.Close())
 	}
-	a := &admin{shared: s}
+	a := &admin{shared: s, directory: directory}
 	a.server = &http.Server{Handler: a.routes(), ReadHeaderTimeout: 5 * time.Second, ConnContext: withPeer}
 	s.admin = a
 	go func() { _ = a.server.Serve(listener) }()
@@ -141,6 +144,9 @@ func (a *admin) flush(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
+	}
+	if err := a.shared.saveAnswers(a.directory, a.shared.answersNow()); err != nil {
+		clog.NewWithPlugin(pluginName).Warningf("a crash within %s brings back what was flushed: %s", saveInterval, err)
 	}
 	answerJSON(w, Flushed{Removed: removed})
 }

@@ -33,6 +33,11 @@ type slot struct {
 	// answers is the cache in force, made for a number of entries.
 	answers *cache.Cache
 	entries int
+	// restored says that the file of the process before has been read: a later
+	// reading would bring back what was flushed since.
+	restored bool
+	// saves is held while a file is written, so that an older one does not come last.
+	saves   sync.Mutex
 	flights flights[flightKey, *outcome]
 	cookies wire.Cookies
 	owners  owners

@@ -1,6 +1,8 @@
 package privatelink
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -138,6 +140,34 @@ func TestAnswersSurviveARestartWithoutUpstream(t *testing.T) {
 	_, reply := askAt(t, second.handler, "db1.database.windows.net.", 30*time.Second)
 	if code, _ := extendedError(reply); lastAddress(reply) != "10.0.2.4" || code != 3 {
 		t.Errorf("after the restart %v, want the kept address with EDE 3", reply)
+	}
+}
+
+func TestFlushedAnswersDoNotComeBack(t *testing.T) {
+	state := t.TempDir()
+	run := newRunning(t, "clients: []\n", "state "+state)
+	if err := run.start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = run.stop(); _ = run.save() }()
+	ask(t, run.handler, "10.30.0.4", "db1.database.windows.net.", dns.TypeA)
+	run.saveAnswers()
+	answers := run.handler.current.Load().service.cache
+	if _, err := answers.Flush(".", true); err != nil {
+		t.Fatal(err)
+	}
+	run.restoreAnswers(answers) // as the start of the next configuration does
+	if got := answers.Len(); got != 0 {
+		t.Errorf("%d flushed answers are back after a reload, want none", got)
+	}
+
+	ask(t, run.handler, "10.30.0.4", "db1.database.windows.net.", dns.TypeA)
+	run.saveAnswers()
+	reply := httptest.NewRecorder()
+	run.shared.admin.server.Handler.ServeHTTP(reply, httptest.NewRequest(http.MethodDelete, "/cache/answers?name=.&suffix=true", nil))
+	after := cache.New(cache.Limits{Entries: 10}, 1)
+	if count, err := restoreAnswers(state, after, time.Now()); reply.Code != http.StatusOK || count != 0 || err != nil {
+		t.Errorf("flush = %d; a process that starts after a crash then has %d answers, %v; want none", reply.Code, count, err)
 	}
 }
 

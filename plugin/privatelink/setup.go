@@ -150,11 +150,11 @@ func (r *running) restore(now time.Time) *policy.ChaseMemory {
 	return memory
 }
 
-// restoreAnswers fills the cache of a process that has just started. After a
+// restoreAnswers fills the cache of a process that has just started, once: after a
 // reload the cache is there already, and newer than any file.
 func (r *running) restoreAnswers(answers *cache.Cache) {
 	directory := r.config.stateDirectory()
-	if directory == "" || answers.Len() > 0 {
+	if directory == "" || !r.shared.beginRestore() {
 		return
 	}
 	count, err := restoreAnswers(directory, answers, time.Now())
@@ -205,7 +205,7 @@ func (r *running) save() error {
 	}
 	return errors.Join(
 		saveChases(directory, current.policy.Chains, time.Now()),
-		saveAnswers(directory, current.cache, time.Now()),
+		r.shared.saveAnswers(directory, current.cache),
 		r.shared.stopAdmin(),
 	)
 }

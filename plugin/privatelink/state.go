@@ -90,6 +90,23 @@ func saveAnswers(directory string, answers *cache.Cache, now time.Time) error {
 	return nil
 }
 
+// saveAnswers is saveAnswers, one at a time.
+func (s *slot) saveAnswers(directory string, answers *cache.Cache) error {
+	s.saves.Lock()
+	defer s.saves.Unlock()
+	return saveAnswers(directory, answers, time.Now())
+}
+
+// beginRestore reports whether the kept answers of the process before are still to be
+// read.
+func (s *slot) beginRestore() bool {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	first := !s.restored
+	s.restored = true
+	return first
+}
+
 // writeWhole replaces a file by what write writes, or leaves it as it was.
 func writeWhole(path string, write func(io.Writer) error) error {
 	temporary, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".new")

@@ -54,7 +54,7 @@ func (r *running) saveAnswers() {
 	if directory == "" {
 		return
 	}
-	if err := saveAnswers(directory, r.handler.current.Load().service.cache, time.Now()); err != nil {
+	if err := r.shared.saveAnswers(directory, r.handler.current.Load().service.cache); err != nil {
 		r.log.Warningf("trying again in %s: %s", saveInterval, err)
 	}
 }
