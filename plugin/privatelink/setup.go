@@ -107,9 +107,13 @@ func (r *running) start() error {
 	// From here on nothing of this stanza can fail; what another one's failure undoes
 	// is told to begin.
 	answers, restoreCache := r.shared.sizeCache(current.service.lease, time.Now())
-	current.service.cache = answers
+	if answers != current.service.cache {
+		current.service.cache = answers
+	}
 	r.restoreAnswers(answers)
-	r.handler.log = log
+	if log != nil {
+		r.handler.log = log
+	}
 	current.metrics.watchLog(log)
 	current.metrics.collectors.config.watch(r.handler)
 	r.watching.Go(func() { r.watch(r.stopWatching) })
