@@ -66,10 +66,10 @@ func startProbing(t *testing.T, handler *atomic.Pointer[Handler], body string) *
 	t.Helper()
 	run := newRunning(t, "clients: []\n", body)
 	run.listening = make(chan struct{}, 1)
-	handler.Store(run.handler)
 	if err := run.start(); err != nil {
 		t.Fatal(err)
 	}
+	handler.Store(run.handler)
 	t.Cleanup(func() { _ = run.stop() })
 	run.listens()
 	return run
