@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -129,14 +130,26 @@ func onLoopback(t *testing.T, corefile string) string {
 	})
 }
 
+// freePort returns a port of loopback that is free for UDP and TCP. It lies below
+// those that the kernel gives to clients, so that none of them takes it.
 func freePort(t *testing.T) int {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		port := 8192 + rand.IntN(8192)
+		address := fmt.Sprintf("127.0.0.1:%d", port)
+		listener, err := net.Listen("tcp", address)
+		if err != nil {
+			continue
+		}
+		socket, err := net.ListenPacket("udp", address)
+		_ = listener.Close()
+		if err == nil {
+			_ = socket.Close()
+			return port
+		}
 	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().(*net.TCPAddr).Port
+	t.Fatal("found no free port from 8192 to 16383")
+	return 0
 }
 
 func TestEveryCorefileStarts(t *testing.T) {
