@@ -37,11 +37,15 @@ func framed(messages ...string) []byte {
 	return all
 }
 
-// receive reads the next message, or says why there is none.
+// receive reads the next message, or says why there is none within ten seconds.
 func receive(conn net.Conn) (string, error) {
 	if err := conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
 		return "", err
 	}
+	return readMessage(conn)
+}
+
+func readMessage(conn net.Conn) (string, error) {
 	var length [2]byte
 	if _, err := io.ReadFull(conn, length[:]); err != nil {
 		return "", err
@@ -104,14 +108,12 @@ type client struct {
 func (c *client) reads() *client {
 	go func() {
 		for {
-			message, err := receive(c.Conn)
-			switch {
-			case err == nil:
-				c.got = append(c.got, message)
-			case errors.Is(err, io.EOF), errors.Is(err, io.ErrClosedPipe):
+			message, err := readMessage(c.Conn)
+			if err != nil {
 				c.ended = time.Now()
 				return
 			}
+			c.got = append(c.got, message)
 		}
 	}()
 	return c
