@@ -30,6 +30,7 @@ const (
 type answered struct {
 	question
 	fast, slow []byte
+	overTCP    bool
 	// apart is by how much the replies of the scene so far came at different times, and
 	// so by how much answers of one age may differ in TTL.
 	apart time.Duration
@@ -43,6 +44,8 @@ type lane struct {
 	pair
 	id      uint16
 	clients map[netip.Addr]*net.UDPConn
+	overTCP bool
+	streams streams
 	buffer  []byte
 	results []answered
 	strays  []string
@@ -50,13 +53,13 @@ type lane struct {
 
 // play asks all questions of all scenes, twice each, and returns what came of them,
 // and of replies that nobody waited for.
-func play(t *testing.T, servers pair, all []scene) (results []answered, strays []string) {
+func play(t *testing.T, servers pair, overTCP bool, all []scene) (results []answered, strays []string) {
 	t.Helper()
 	var playing sync.WaitGroup
 	running := make([]*lane, lanes)
 	failures := make([]error, lanes)
 	for i := range running {
-		running[i] = &lane{pair: servers, clients: map[netip.Addr]*net.UDPConn{}, buffer: make([]byte, 65536)}
+		running[i] = &lane{pair: servers, overTCP: overTCP, clients: map[netip.Addr]*net.UDPConn{}, streams: streams{}, buffer: make([]byte, 65536)}
 		playing.Go(func() {
 			defer running[i].close()
 			for at, s := range all {
@@ -89,15 +92,19 @@ func laneOf(at int, s scene) int {
 }
 
 func (l *lane) play(s scene) error {
+	ask := l.ask
+	if l.overTCP {
+		ask = l.askOverTCP
+	}
 	var apart time.Duration
 	for _, q := range s {
 		for range 2 { // a miss, then a hit
-			result, err := l.ask(q)
+			result, err := ask(q)
 			if err != nil {
 				return err
 			}
 			apart = max(apart, result.apart)
-			result.apart = apart
+			result.apart, result.overTCP = apart, l.overTCP
 			l.results = append(l.results, result)
 		}
 	}
@@ -193,6 +200,7 @@ func (l *lane) drain() {
 }
 
 func (l *lane) close() {
+	l.streams.close()
 	for _, connection := range l.clients {
 		_ = connection.Close()
 	}

@@ -118,30 +118,31 @@ func (s *server) launch(program, path string) error {
 	return fmt.Errorf("the program did not serve within %s:\n%s", startingTime, s.output.String())
 }
 
-// awaitFastPath returns once UDP is served as it shall be: by sockets of our own, beside
+// awaitFastPath returns once it is served as it shall be: by sockets of our own, beside
 // CoreDNS's, or by CoreDNS's alone.
 func (s *server) awaitFastPath(t *testing.T, wanted bool) {
 	t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for limit := time.Now().Add(startingTime); time.Now().Before(limit); <-tick.C {
-		if wanted && sockets(t, s.address.Port()) > 1 || !wanted && strings.Contains(s.output.String(), asideLine) {
+		if wanted && sockets(t, "udp", s.address.Port()) > 1 && sockets(t, "tcp", s.address.Port()) > 1 || !wanted && strings.Contains(s.output.String(), asideLine) {
 			return
 		}
 	}
-	t.Fatalf("fast path: want %v, but there are %d sockets at port %d", wanted, sockets(t, s.address.Port()), s.address.Port())
+	t.Fatalf("fast path: want %v, but there are %d sockets at port %d", wanted, sockets(t, "udp", s.address.Port()), s.address.Port())
 }
 
-// sockets returns how many UDP sockets have a local port.
-func sockets(t *testing.T, port uint16) (number int) {
+// sockets returns how many sockets serve a local port; over TCP those that listen.
+func sockets(t *testing.T, protocol string, port uint16) (number int) {
 	t.Helper()
-	for _, path := range []string{"/proc/net/udp", "/proc/net/udp6"} {
-		text, err := os.ReadFile(path)
+	states := map[string]string{"udp": "07", "tcp": "0A"}
+	for _, path := range []string{protocol, protocol + "6"} {
+		text, err := os.ReadFile("/proc/net/" + path)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for line := range strings.Lines(string(text)) {
-			if fields := strings.Fields(line); len(fields) > 1 && strings.HasSuffix(fields[1], fmt.Sprintf(":%04X", port)) {
+			if fields := strings.Fields(line); len(fields) > 3 && strings.HasSuffix(fields[1], fmt.Sprintf(":%04X", port)) && fields[3] == states[protocol] {
 				number++
 			}
 		}

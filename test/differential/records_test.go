@@ -63,8 +63,9 @@ func settledLog(t *testing.T, s *server) (text []byte) {
 	return text
 }
 
-// ownFields are those that tell times, which every line has, and the server's own.
-var ownFields = []string{"time", "duration_seconds", "server_port"}
+// ownFields are those that tell times, which every line has, and those of the
+// connection.
+var ownFields = []string{"time", "duration_seconds", "server_port", "client_port"}
 
 // causeFields tell why an upstream did not answer, and how long that text is.
 var causeFields = []string{"error", "ede_text", "reply_size"}

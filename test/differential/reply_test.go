@@ -30,9 +30,13 @@ func differences(r *answered) []string {
 		return []string{"no reply, the other replies " + describe(slow)}
 	case slow == nil:
 		return []string{"a reply, the other is silent: " + describe(fast)}
+	case string(fast) == hungUp && string(slow) == hungUp:
+		return nil
+	case string(fast) == hungUp || string(slow) == hungUp:
+		return []string{fmt.Sprintf("%s, the other %s", describe(fast), describe(slow))}
 	}
 	var found []string
-	if limit := limitOf(q.packet); len(fast) > min(limit, maxReply) || len(slow) > limit {
+	if limit := limitOf(q.packet); !r.overTCP && (len(fast) > min(limit, maxReply) || len(slow) > limit) {
 		found = append(found, fmt.Sprintf("%d bytes, the other %d, where the client takes %d", len(fast), len(slow), limit))
 	}
 	var one, other dns.Msg
@@ -52,8 +56,14 @@ func differences(r *answered) []string {
 	return append(found, compareOPT(q, one.IsEdns0(), other.IsEdns0())...)
 }
 
+// hungUp stands for the end of a connection in place of a reply.
+const hungUp = "hung up"
+
 func describe(packet []byte) string {
 	var m dns.Msg
+	if string(packet) == hungUp {
+		return hungUp
+	}
 	if err := m.Unpack(packet); err != nil {
 		return fmt.Sprintf("%x", packet)
 	}
