@@ -112,9 +112,10 @@ var trials = []trial{{settings[0], 5000, false}, {settings[1], 5000, false}, {se
 // fullForm is how often they are all made in the full form, from other seeds.
 const fullForm = 10
 
-// attempts are how often a portion may be tried: on a machine that is short of
-// processors the upstream, which is this process, is silent for a moment. Who asked it
-// then has seen a failure that the other has not.
+// attempts are how often a portion is tried until nothing differs. A difference between
+// the servers comes again, for the questions are the same. What does not is the
+// machine's: short of processors, it lets the upstream, which is this process, be slow
+// for a moment, and who asked it then has seen a failure that the other has not.
 const attempts = 3
 
 // TestSameBehaviour asks both servers everything, twice, under every setting.
@@ -132,11 +133,12 @@ func TestSameBehaviour(t *testing.T) {
 				if len(found) == 0 {
 					return
 				}
-				if silences == 0 || attempt == attempts {
-					t.Errorf("%d differences; the upstream was silent %d times\n%s", len(found), silences, strings.Join(found[:min(len(found), maxReported)], "\n"))
+				told := fmt.Sprintf("%d differences, and the upstream was silent %d times\n%s", len(found), silences, strings.Join(found[:min(len(found), maxReported)], "\n"))
+				if attempt == attempts {
+					t.Error(told)
 					return
 				}
-				t.Logf("%d differences, but the upstream was silent %d times, so they say nothing: trying again", len(found), silences)
+				t.Logf("trying again: %s", told)
 			}
 		})
 	}
@@ -160,12 +162,13 @@ func compare(t *testing.T, u upstreams, c trial, seed uint64) (found []string, s
 	strict, lenient := separate(newAuthor(seed).questions(c.number))
 	servers := pair{fast.address, slow.address}
 	found = judge(t, servers, c.overTCP, strict)
-	found = append(found, compareSeries(t, fast, slow)...)
 	wanted := slices.Concat(shown, c.shows)
 	if !c.overTCP {
 		wanted = append(wanted, sight{"reply_flags", "TC"})
 	}
 	found = append(found, compareLogs(t, fast, slow, wanted)...)
+	// Records are counted when they are written, so the series come after the logs.
+	found = append(found, compareSeries(t, fast, slow)...)
 	found = append(found, judge(t, servers, c.overTCP, lenient)...)
 	return found, silencesOf(t, fast) + silencesOf(t, slow)
 }
@@ -192,7 +195,7 @@ func judge(t *testing.T, servers pair, overTCP bool, all []scene) (differ []stri
 	for i := range results {
 		r := &results[i]
 		found := differences(r)
-		if e := exceptionOf(r.question); e != nil {
+		if e := exceptionOf(r.question); e != nil && e.owes != nil {
 			if len(found) > 0 {
 				excused[e.name]++
 			}
