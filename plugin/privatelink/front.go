@@ -57,6 +57,7 @@ func openFront(address netip.AddrPort, way *serving) (*front, error) {
 // standInFront puts our read loops in front of a server that starts now, where every
 // query to it may be answered in place.
 func (r *running) standInFront(server *dnsserver.Server, block *dnsserver.Config) {
+	defer r.shared.successors.begin(server.Addr)
 	reason := reasonAgainst(server, block)
 	address, known := frontAddress(server)
 	switch {
@@ -102,6 +103,7 @@ func (s *slot) serveFront(name string, address netip.AddrPort, way *serving) err
 // Those that somebody else serves with by now are steered anew: CoreDNS has closed
 // a socket of the handler's server.
 func (s *slot) endFronts(handler *Handler) {
+	s.successors.leave(s.frontsOf(handler))
 	s.frontsMutex.Lock()
 	defer s.frontsMutex.Unlock()
 	var ended []*front
@@ -121,6 +123,18 @@ func (s *slot) endFronts(handler *Handler) {
 		_ = f.group.Close()
 		_ = f.streams.Close()
 	}
+}
+
+// frontsOf lists the fronts that serve for a handler, by CoreDNS's names.
+func (s *slot) frontsOf(handler *Handler) (names []string) {
+	s.frontsMutex.Lock()
+	defer s.frontsMutex.Unlock()
+	for name, standing := range s.fronts {
+		if standing.serving.Load().handler == handler {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // frontAddress returns where a server listens, false where that is not to be told

@@ -51,6 +51,7 @@ type slot struct {
 	// opened and closed, so that a reload does neither beside the other.
 	frontsMutex sync.Mutex
 	fronts      map[string]*front
+	successors  successors
 	// handedOver counts the queries that fronts handed over.
 	handedOver atomic.Uint64
 	// overrides are kept in the first state directory; groups are the upstream
@@ -139,6 +140,7 @@ func stricter(a, b int) int {
 // commit ends the starting of all leases. The old instance calls it, when a
 // reload begins: what started before is running by now.
 func (s *slot) commit() {
+	s.successors.expect()
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	clear(s.starting)
@@ -163,6 +165,7 @@ func (s *slot) begin(held *lease, undo func()) {
 // undoes what it had started. The old instance calls it, because a failed
 // reload calls nothing on the new one.
 func (s *slot) abandon() {
+	s.successors.stay()
 	s.mutex.Lock()
 	abandoned := maps.Clone(s.starting)
 	s.mutex.Unlock()
