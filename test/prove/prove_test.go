@@ -34,8 +34,8 @@ func TestProve(t *testing.T) {
 		{"partner", provePartner, false, true},
 		{"sites", proveSites, false, true},
 		{"loop", proveLoop, false, true},
-		{"reload", func(p *proof) { proveReload(p, reloads, pick(p.run, 6000, 2000)) }, true, true},
-		{"reload of the fast path", func(p *proof) { proveReload(p, switches, pick(p.run, 2000, 1000)) }, true, true},
+		{"reload", func(p *proof) { proveReload(p, reloads, pick(p.run, 6000, 2000), 0) }, true, true},
+		{"reload of the fast path", func(p *proof) { proveReload(p, switches, pick(p.run, 4000, 1000), 1) }, true, true},
 	} {
 		prove := func() {
 			t.Run(each.name, func(t *testing.T) {

@@ -40,8 +40,6 @@ type reloading struct {
 const earlyMistake, lateMistake = "upstreem azure 127.0.0.1", "querylog /nowhere/at/all/query.log"
 
 // In reloads every third has a mistake; in switches the fast path goes and comes, too.
-// Without it the socket is CoreDNS's, which is short of room for a higher rate where the
-// machine is busy.
 var (
 	reloads = []reloading{
 		{"the same", true, ""}, {"the same again", true, ""}, {"a mistake", true, earlyMistake},
@@ -54,9 +52,9 @@ var (
 )
 
 // proveReload: the configuration is loaded anew every second, under load, in turn from
-// what is given. No question is lost, nobody sees a failure, Azure's limits hold, and
-// nothing is left behind.
-func proveReload(p *proof, turns []reloading, rate int) {
+// what is given. No question is lost, nobody sees a failure, a client over TCP connects
+// anew so often for each reload at most, Azure's limits hold, and nothing is left behind.
+func proveReload(p *proof, turns []reloading, rate int, connections float64) {
 	databases := endpoints{pick(p.run, 4000, 1000), 10 * time.Second}
 	seconds := pick(p.run, 60, 5)
 	azure := p.azure(databases.world(), "limit azure", "latency 5ms")
@@ -85,18 +83,23 @@ func proveReload(p *proof, turns []reloading, rate int) {
 	tick.Stop()
 	close(over.ended)
 	playing.Wait()
-	busy.judge(result.processor)
+	forgiven := 0
+	us.countDrops()
+	if busy.others(result.processor) > 0.25 {
+		// Too late for a socket without room: it may be the machine's fault.
+		forgiven = us.drops
+	}
 	us.reload(0) // as it was
 	pass(leaving)
 
 	p.note("UDP: asked", float64(result.asked()), "questions")
 	p.note("UDP: without a reply", float64(result.lost), "questions")
 	p.note("UDP: never received, socket full", float64(us.drops), "questions")
-	p.require("UDP: received, and without a reply", float64(result.lost-min(result.lost, us.drops)), "questions", exactly(0))
+	p.require("UDP: without a reply, and nobody else to blame", float64(result.lost-min(result.lost, forgiven)), "questions", exactly(0))
 	p.require("UDP: answered, but not with NOERROR", float64(result.completed-result.noError), "questions", exactly(0))
 	p.note("TCP: asked", float64(over.asked), "questions")
 	p.require("TCP: without the right answer", float64(over.failed), "questions", exactly(0))
-	p.require("TCP: connections anew, of one client, for each reload", float64(over.reconnected)/float64(us.reloads), "", atMost(1))
+	p.require("TCP: connections anew, of one client, for each reload", float64(over.reconnected)/float64(us.reloads), "", atMost(connections))
 	p.require("highest rate at the upstream", float64(azure.stats()["peak_per_second"]), "in 1 s", atMost(1000))
 	p.require("dropped by the upstream", float64(azure.stats().dropped()-dropped), "questions", exactly(0))
 	us.judge(before, us.holds())
@@ -127,15 +130,16 @@ func (b *business) used() (sum time.Duration) {
 	return sum
 }
 
-// judge notes how many processors others kept busy since the beginning; further time is
-// of a process that has ended.
-func (b *business) judge(further time.Duration) {
-	others := busyTime(b.proof.t) - b.all - (b.used() - b.ours) - further
-	processors := others.Seconds() / time.Since(b.started).Seconds()
+// others returns how many processors others have kept busy since the beginning; further
+// time is of a process of ours that has ended.
+func (b *business) others(further time.Duration) float64 {
+	spent := busyTime(b.proof.t) - b.all - (b.used() - b.ours) - further
+	processors := spent.Seconds() / time.Since(b.started).Seconds()
 	b.proof.note("processors busy with other programs", processors, "")
 	if processors > 0.25 {
 		b.proof.t.Logf("other programs kept %.1f processors busy; these figures are not our program's alone", processors)
 	}
+	return processors
 }
 
 // reloaded is our program with a Corefile that changes.
