@@ -50,7 +50,7 @@ func compareLogs(t *testing.T, fast, slow *server, wanted []sight) (found []stri
 // the replies.
 func settledLog(t *testing.T, s *server) (text []byte) {
 	t.Helper()
-	tick := time.NewTicker(300 * time.Millisecond)
+	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
 	for before := -1; len(text) != before; {
 		<-tick.C
