@@ -173,7 +173,7 @@ var optionMakers = []weighted[func(*author) []byte]{
 	{3, func(*author) []byte { return option(dns.EDNS0DAU, 8, 13) }},
 	{8, func(a *author) []byte { return option(uint16(65001+a.IntN(500)), a.bytes(a.IntN(30))...) }},
 	{4, func(a *author) []byte { return option(uint16(a.IntN(65536)), a.bytes(a.IntN(12))...) }},
-	{3, func(a *author) []byte { return option(dns.EDNS0COOKIE, a.bytes(a.IntN(50))...) }},
+	{6, func(a *author) []byte { return option(dns.EDNS0COOKIE, a.bytes(a.IntN(50))...) }},
 	{2, func(a *author) []byte { return option(dns.EDNS0SUBNET, a.bytes(a.IntN(9))...) }},
 	{1, func(a *author) []byte { return a.bytes(1 + a.IntN(6)) }},
 }
