@@ -278,16 +278,16 @@ func FuzzFindOption(f *testing.F) {
 	f.Add(wire)
 	f.Add(wire[:len(wire)-1])
 	f.Add(wireOf(f, goodReply(), nil))
-	question := testSection(f)
+	query := testQuery(f)
 	f.Fuzz(func(t *testing.T, wire []byte) {
 		got, found := findOption(wire, dns.EDNS0COOKIE)
 		if len(got) > 0 && !found {
 			t.Fatalf("findOption(%x) = %x, false", wire, got)
 		}
-		if len(wire) < headerSize || !accepts(wire, question) {
+		if len(wire) < headerSize || !accepts(wire, query.question) {
 			return
 		}
-		read, opt, err := unpack(wire, question)
+		read, opt, err := unpack(wire, query)
 		if err != nil || opt == nil || read == nil {
 			return
 		}

@@ -36,6 +36,11 @@ var (
 	ErrSilent error = silentError{}
 )
 
+var (
+	errOPTOutside = errors.New("OPT outside the additional section")
+	errTwoOPT     = errors.New("two OPT records")
+)
+
 // silentError is a type and not a wrapped error so that its text stays short: it
 // ends up in an extended DNS error.
 type silentError struct{}

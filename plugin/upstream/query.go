@@ -25,8 +25,11 @@ const ednsSize = 1232
 // Bits of the header's flags (RFC 1035 section 4.1.1, RFC 4035 section 3).
 const (
 	flagQR = 1 << 15
+	flagAA = 1 << 10
 	flagTC = 1 << 9
 	flagRD = 1 << 8
+	flagRA = 1 << 7
+	flagZ  = 1 << 6
 	flagAD = 1 << 5
 	flagCD = 1 << 4
 

@@ -2,7 +2,6 @@ package upstream
 
 import (
 	"encoding/binary"
-	"fmt"
 
 	"github.com/miekg/dns"
 )
@@ -136,56 +135,4 @@ func skipName(wire []byte, at int) int {
 		at += 1 + length
 	}
 	return len(wire) + 1
-}
-
-// unpack reads an accepted reply to a question, after restoring the question's spelling
-// in it. The message keeps the server's id; opt is the OPT record, nil if there was
-// none. It is removed after its part of the rcode has been added. The error is
-// ErrTruncated or wraps ErrMalformed.
-func unpack(wire, question []byte) (msg *dns.Msg, opt *dns.OPT, err error) {
-	if truncated(wire) {
-		return nil, nil, ErrTruncated
-	}
-	if !whole(wire) {
-		return nil, nil, ErrMalformed
-	}
-	if hasQuestion(wire) {
-		restore(wire, question)
-	}
-	msg = new(dns.Msg)
-	if err := msg.Unpack(wire); err != nil {
-		return nil, nil, fmt.Errorf("%w: %w", ErrMalformed, err)
-	}
-	opt, err = removeOPT(msg)
-	if err != nil {
-		return nil, nil, err
-	}
-	return msg, opt, nil
-}
-
-// removeOPT removes the OPT record, of which there is one at most and in the
-// additional section only (RFC 6891 section 6.1.1).
-func removeOPT(msg *dns.Msg) (found *dns.OPT, err error) {
-	for _, section := range [][]dns.RR{msg.Answer, msg.Ns} {
-		for _, record := range section {
-			if record.Header().Rrtype == dns.TypeOPT {
-				return nil, fmt.Errorf("%w: OPT outside the additional section", ErrMalformed)
-			}
-		}
-	}
-	kept := msg.Extra[:0]
-	for _, record := range msg.Extra {
-		opt, ok := record.(*dns.OPT)
-		if !ok {
-			kept = append(kept, record)
-			continue
-		}
-		if found != nil {
-			return nil, fmt.Errorf("%w: two OPT records", ErrMalformed)
-		}
-		found = opt
-	}
-	clear(msg.Extra[len(kept):])
-	msg.Extra = kept
-	return found, nil
 }

@@ -25,11 +25,16 @@ func wireOf(tb testing.TB, msg *dns.Msg, edit func([]byte) []byte) []byte {
 // testSection is testQuestion's question section.
 func testSection(tb testing.TB) []byte {
 	tb.Helper()
+	return testQuery(tb).question
+}
+
+func testQuery(tb testing.TB) *query {
+	tb.Helper()
 	query, err := newQuery(testQuestion)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return query.question
+	return query
 }
 
 // goodReply is a reply to testQuestion with one record and an OPT record.
@@ -146,7 +151,7 @@ func TestUnpack(t *testing.T) {
 				tc.edit(msg)
 			}
 			wire := wireOf(t, msg, tc.raw)
-			got, opt, err := unpack(wire, testSection(t))
+			got, opt, err := unpack(wire, testQuery(t))
 			if !errors.Is(err, tc.err) {
 				t.Fatalf("unpack(%x) = %v, want %v", wire, err, tc.err)
 			}
@@ -181,7 +186,7 @@ func TestRestore(t *testing.T) {
 			}
 		}
 		wire := wireOf(t, msg, nil)
-		got, _, err := unpack(wire, testSection(t))
+		got, _, err := unpack(wire, testQuery(t))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -203,7 +208,7 @@ func TestUnpackKeepsOtherRecords(t *testing.T) {
 	first := &dns.TXT{Hdr: dns.RR_Header{Name: ".", Rrtype: dns.TypeTXT, Class: dns.ClassINET}, Txt: []string{"first"}}
 	last := &dns.TXT{Hdr: first.Hdr, Txt: []string{"last"}}
 	msg.Extra = []dns.RR{first, msg.IsEdns0(), last}
-	got, _, err := unpack(wireOf(t, msg, nil), testSection(t))
+	got, _, err := unpack(wireOf(t, msg, nil), testQuery(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -236,11 +241,11 @@ func FuzzReply(f *testing.F) {
 		if !accepted {
 			return
 		}
-		msg, _, err := unpack(wire, query.question)
+		msg, _, err := unpack(wire, query)
 		switch {
 		case err == nil:
 			checkReply(t, msg)
-			again, _, err := unpack(wire, query.question)
+			again, _, err := unpack(wire, query)
 			if err != nil || again.String() != msg.String() || !strings.EqualFold(string(wire), before) {
 				t.Fatalf("restored, %x reads %v, %v; want %v", before, again, err, msg)
 			}

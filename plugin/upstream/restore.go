@@ -14,7 +14,8 @@ func restore(wire, question []byte) {
 	}
 	at := headerSize + len(question)
 	for range records {
-		if spells(wire, at, name, false) {
+		// What points to the question has its spelling by now.
+		if pointed := wire[at] == 0xc0 && wire[at+1] == headerSize; !pointed && spells(wire, at, name, false) {
 			spells(wire, at, name, true)
 		}
 		at = skipRecord(wire, at)

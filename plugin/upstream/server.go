@@ -259,10 +259,9 @@ func (s *Server) send(ctx context.Context, t transport, q *query, waiting *atomi
 		s.learnEDNS(q.edns())
 	}
 	binary.BigEndian.PutUint16(wire, 0)
-	r.msg, r.opt, r.err = unpack(wire, q.question)
+	r.msg, r.opt, r.err = unpack(wire, q)
 	if r.err == nil {
 		r.wire = wire
-		r.msg.Question = []dns.Question{{Name: q.asked.Name, Qtype: q.asked.Type, Qclass: q.asked.Class}}
 	}
 	return r
 }
