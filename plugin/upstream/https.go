@@ -79,13 +79,15 @@ func (h *https) exchange(ctx context.Context, q *query, permit *ticket) ([]byte,
 	defer cancel()
 	stop := context.AfterFunc(h.closing, cancel)
 	defer stop()
-	go func() {
-		select {
-		case <-q.lost:
-			cancel()
-		case <-either.Done():
-		}
-	}()
+	if q.lost != nil {
+		go func() {
+			select {
+			case <-q.lost:
+				cancel()
+			case <-either.Done():
+			}
+		}()
+	}
 	wire, err := h.post(either, q)
 	switch {
 	case err == nil:

@@ -71,7 +71,8 @@ func (p *pacer) set(b Budget) {
 // acquire returns a ticket, waiting for it if it must: the query is then marked as
 // waiting meanwhile. reserve is the time before the context's deadline in which a
 // query is not worth sending any more, because its reply would come too late. The
-// error is ErrOverBudget, at once where it is foreseen, ErrClosed, or the context's.
+// error is ErrOverBudget, at once where it is foreseen, ErrClosed, the context's, or
+// context.Canceled once lost, which may be nil, is closed.
 func (p *pacer) acquire(ctx context.Context, class priority, lost <-chan struct{}, reserve func() time.Duration, waiting *atomic.Bool) (*ticket, error) {
 	p.mu.Lock()
 	if p.closed {

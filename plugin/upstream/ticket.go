@@ -29,9 +29,9 @@ type ticket struct {
 }
 
 // depart waits until the query may leave, which it does not have to unless many with
-// a ticket were late, and tells the server's health. The query must be written at once, and left be called when that
-// is done. The error is the context's, ErrClosed, or errReturned; nothing may be
-// written then.
+// a ticket were late, and tells the server's health. The query must be written at once,
+// and left be called when that is done. The error is the context's, context.Canceled once
+// the query is lost, ErrClosed, or errReturned; nothing may be written then.
 func (t *ticket) depart(ctx context.Context, lost <-chan struct{}) error {
 	if t == nil {
 		return nil
