@@ -45,8 +45,8 @@ func newDoctorCommand() *cobra.Command {
 		Long: "Examine in less than a minute what the server needs: ports, file limits, socket buffers and the clock;\n" +
 			"each upstream server over UDP and TCP, its latency, EDNS and long answers; the budget; which privatelink\n" +
 			"zones are linked, at every site; and this server itself, asked as a client would. Each finding comes with\n" +
-			"the next step, and the last line names the worst. The upstreams are asked a few dozen questions, 20 a\n" +
-			"second at most. Ends with 0 where all is well, 2 where something needs a look.",
+			"the next step, and the last line names the worst. Each upstream server is asked a dozen questions,\n" +
+			"and for the SOA of each zone, 20 a second. Ends with 0 where all is well, 2 where something needs a look.",
 		Example: "  privatelink-dns doctor -c /etc/privatelink-dns/Corefile\n" +
 			"  privatelink-dns doctor --services vault.azure.net,database.windows.net\n" +
 			"  privatelink-dns doctor --all --json | jq '.worst'",

@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -22,8 +24,12 @@ func (c *checkup) examineServer(context.Context) {
 		return
 	}
 	var stats cache.Stats
-	if _, err := c.admin.do(io.Discard, http.MethodGet, "/cache/stats", &stats); err != nil {
-		c.add(skipped, "server", "", "it does not run, or cannot be asked: "+err.Error(), "")
+	switch _, err := c.admin.do(io.Discard, http.MethodGet, "/cache/stats", &stats); {
+	case errors.Is(err, fs.ErrPermission):
+		c.add(skipped, "server", "", "only root and the user that the server runs as may ask it: what it knows is left out", "run doctor with sudo")
+		return
+	case err != nil:
+		c.add(skipped, "server", "", "it does not run: nobody answers in the state directory "+c.admin.state, "")
 		return
 	}
 	c.running = true

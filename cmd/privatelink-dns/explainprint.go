@@ -76,11 +76,11 @@ func (p paint) severity(severity privatelink.Severity, text string) string {
 
 // printExplanation writes an explanation for people. The last line is the diagnosis.
 func printExplanation(out io.Writer, x *privatelink.Explanation, paint paint) {
-	by := "by the configuration alone, with nothing kept"
+	by := "as the configuration alone tells, with nothing kept"
 	if x.Running {
-		by = "by the running server"
+		by = "as the running server tells"
 	}
-	fmt.Fprintf(out, "%s %s, asked by %s, explained %s\n\n", paint.bold(strings.TrimSuffix(x.Name, ".")), x.Type, x.Client, by)
+	fmt.Fprintf(out, "%s %s\nasked by %s, %s\n\n", paint.bold(bareName(x.Name)), x.Type, x.Client, by)
 	s := &steps{out: out, paint: paint}
 	s.add("Policy", policyLine(x))
 	if x.Override != "" {

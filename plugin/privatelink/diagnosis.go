@@ -71,7 +71,7 @@ func diagnosePolicy(_ *service, e *explained) *Diagnosis {
 	case rule == policy.ClientNotServed:
 		return fault("client-not-served", "client %s is not served here: it is in a network of \"clients deny\", or in none of \"clients allow\"; --client explains another", o.query.client.Addr())
 	case rule == policy.DirectLookup && e.first.Action.Rejects():
-		return fault("direct-lookup", "this is a direct lookup of a privatelink name, whose certificate the service does not have: use %s", o.publicName())
+		return fault("direct-lookup", "this is a direct lookup of a privatelink name, which the service's certificate does not carry: use %s", o.publicName())
 	case rule == policy.DirectLookup, rule == policy.Starting, rule == policy.Overflow:
 		return warning("direct-lookup", "this is a direct lookup of a privatelink name, which passes this time (rule %s): use %s", rule, o.publicName())
 	case o.decision.Rule == policy.UnsupportedOperation:

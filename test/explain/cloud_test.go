@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -11,10 +12,14 @@ import (
 )
 
 // cloud is a name server that answers as Azure-provided DNS does in one VNet, and the
-// faults that it can have. It must not be changed once it serves.
+// faults that it can have. Its fields must not be changed once it serves.
 type cloud struct {
 	// resources are public names with the privatelink names they lead to.
 	resources map[string]string
+	// public are names without a private endpoint.
+	public map[string]string
+	// redirect: what a linked zone lacks is looked up in public DNS (NxDomainRedirect).
+	redirect bool
 	// zones are the private zones that are linked, with the addresses in them.
 	zones map[string]map[string][]string
 
@@ -27,9 +32,12 @@ type cloud struct {
 	noTCP, noEDNS, cut bool
 	// dead replies to nothing.
 	dead bool
-	// back is a server that every question is sent to in place of an answer.
-	back string
+	// back is a server that every question is sent to in place of an answer; nil for none.
+	back atomic.Pointer[string]
 }
+
+// sendTo has every question sent to a server from now on.
+func (c *cloud) sendTo(server string) { c.back.Store(&server) }
 
 // azure is a cloud without a fault. Db1 has a private endpoint, and so have v1 and
 // many, whose answer is longer than 512 bytes, and more, which no datagram can hold;
@@ -43,6 +51,7 @@ func azure() *cloud {
 			"more.database.windows.net.":     "more.privatelink.database.windows.net.",
 			"v1.vault.azure.net.":            "v1.privatelink.vaultcore.azure.net.",
 		},
+		public: map[string]string{"web1.database.windows.net.": "203.0.113.11"},
 		zones: map[string]map[string][]string{
 			"privatelink.database.windows.net.": {
 				"db1.privatelink.database.windows.net.":  {"10.0.2.4"},
@@ -110,8 +119,8 @@ func (c *cloud) ServeDNS(w dns.ResponseWriter, request *dns.Msg) {
 		<-time.After(c.delay)
 	}
 	reply := new(dns.Msg)
-	if c.back != "" {
-		if forwarded, err := dns.Exchange(request, c.back); err == nil {
+	if back := c.back.Load(); back != nil {
+		if forwarded, err := dns.Exchange(request, *back); err == nil {
 			_ = w.WriteMsg(forwarded)
 		}
 		return
@@ -142,6 +151,10 @@ func (c *cloud) fill(reply *dns.Msg, name string, qtype uint16) {
 		for range 8 {
 			reply.Answer = append(reply.Answer, record(name+" 60 TXT "+strings.Repeat("v", 100)))
 		}
+	case c.public[name] != "" && qtype == dns.TypeA:
+		reply.Answer = []dns.RR{record(name + " 60 A " + c.public[name])}
+	case c.public[name] != "":
+		reply.Ns = []dns.RR{c.soa(".")}
 	case c.resources[name] != "":
 		reply.Answer = append(reply.Answer, record(name+" 60 CNAME "+c.resources[name]))
 		c.fillPrivate(reply, c.resources[name], qtype)
@@ -158,9 +171,10 @@ func (c *cloud) fill(reply *dns.Msg, name string, qtype uint16) {
 func (c *cloud) fillPrivate(reply *dns.Msg, name string, qtype uint16) {
 	_, zone, _ := strings.Cut(name, ".")
 	held, linked := c.zones[zone]
+	linked = linked && (held[name] != nil || !c.redirect)
 	switch {
 	case !linked && qtype == dns.TypeA:
-		reply.Answer = append(reply.Answer, record(name+" 60 CNAME public."+zone), record("public."+zone+" 60 A 203.0.113.10"))
+		reply.Answer = append(reply.Answer, record(name+" 60 CNAME slice6.example."), record("slice6.example. 60 A 203.0.113.10"))
 	case !linked, qtype != dns.TypeA && held[name] != nil:
 		reply.Ns = []dns.RR{c.soa(zone)}
 	case held[name] == nil:

@@ -103,7 +103,7 @@ var faults = []fault{
 		},
 		ask: db1, explain: "is linked and holds 198.51.100.4 for this name, which is in no range that counts as private: declare the range with \"private NETWORK\"",
 	},
-	{name: "direct lookup", ask: "v1.privatelink.vaultcore.azure.net", explain: "this is a direct lookup of a privatelink name, whose certificate the service does not have: use v1.vault.azure.net"},
+	{name: "direct lookup", ask: "v1.privatelink.vaultcore.azure.net", explain: "this is a direct lookup of a privatelink name, which the service's certificate does not carry: use v1.vault.azure.net"},
 	{
 		name: "AAAA refused", inject: func(c *cloud) { c.aaaa = dns.RcodeRefused },
 		ask: db1, explain: "A is answered but AAAA is not: upstream azure says", doctor: "answers A but says REFUSED to AAAA",
@@ -126,6 +126,30 @@ var faults = []fault{
 		name: "a downstream server that goes elsewhere", second: &cloud{resources: azure().resources}, ask: db1 + " --server OTHER",
 		explain: "\"privatelink-dns forwarders --services database.windows.net\" writes the forwarders",
 	},
+	{
+		name: "somebody else's endpoint, answered publicly", second: &cloud{resources: azure().resources},
+		body: "upstream azure UP\nupstream public OTHER\nroute catalog azure missing=public\nroute . azure", ask: "partner1.database.windows.net",
+		explain: "holds no record for this name, so upstream public answered from public DNS",
+	},
+	{
+		name: "outage, answered publicly", inject: func(c *cloud) { c.dead = true }, second: azure(),
+		body: "upstream azure UP\nupstream public OTHER\nroute catalog azure outage=public\nroute . azure", ask: "web1.database.windows.net",
+		explain: "no server of upstream azure replies, so upstream public answered from public DNS", doctor: "replies neither over UDP nor over TCP",
+	},
+	{
+		name: "linked without a record, redirected", inject: func(c *cloud) { c.redirect = true }, ask: "partner1.database.windows.net",
+		explain: "is linked but holds no record for this name, and its link falls back to the internet",
+	},
+	{
+		name: "public and must be private", body: usual + "\nmust-private web1.database.windows.net", ask: "web1.database.windows.net",
+		explain: "the answer is withheld: must-private covers this name, and upstream azure answers with 203.0.113.11",
+	},
+	{
+		name:   "a privatelink zone that is not catalogued",
+		inject: func(c *cloud) { c.resources["db.example."] = "db.privatelink.example." }, ask: "db.example",
+		explain: "the chain has the privatelink name db.privatelink.example, whose zone the catalog does not know",
+	},
+	{name: "no private endpoint", ask: "web1.database.windows.net", explain: "all is well: the answer is public and the chain has no privatelink name"},
 	{name: "no fault", ask: db1, explain: "all is well: the answer is private, 10.0.2.4"},
 }
 
