@@ -11,7 +11,11 @@ import (
 
 // progressLine is a line on a terminal that says what is being examined; elsewhere it is
 // nothing.
-type progressLine struct{ out io.Writer }
+type progressLine struct {
+	out io.Writer
+	// bar is how it was drawn last.
+	bar string
+}
 
 func newProgressLine(out io.Writer) *progressLine {
 	file, isFile := out.(*os.File)
@@ -29,8 +33,14 @@ const barWidth = 20
 
 func (p *progressLine) show(done, all int, what string) {
 	filled := done * barWidth / max(all, 1)
+	p.bar = "[" + strings.Repeat("=", filled) + strings.Repeat(" ", barWidth-filled) + "] "
+	p.within(what)
+}
+
+// within says more of what is being examined.
+func (p *progressLine) within(what string) {
 	p.clear()
-	fmt.Fprintf(p.out, "[%s%s] %s", strings.Repeat("=", filled), strings.Repeat(" ", barWidth-filled), what)
+	fmt.Fprint(p.out, p.bar+what)
 }
 
 // clear empties the line (ECMA-48, EL).

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"syscall"
 	"time"
 
 	"github.com/miekg/dns"
@@ -88,6 +89,9 @@ func (h heard) why() string {
 	var timeout net.Error
 	if errors.As(h.err, &timeout) && timeout.Timeout() {
 		return "no reply within " + probeTime.String()
+	}
+	if errors.Is(h.err, syscall.ECONNREFUSED) {
+		return "nothing listens there"
 	}
 	return h.err.Error()
 }

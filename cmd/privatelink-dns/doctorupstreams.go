@@ -56,9 +56,12 @@ func (p *patient) examine(ctx context.Context) {
 		p.examineEncrypted(ctx)
 		return
 	}
-	udp := p.ask(ctx, probe{network: "udp", name: "localhost.", qtype: dns.TypeA, edns: true})
-	plain := p.ask(ctx, probe{network: "udp", name: "localhost.", qtype: dns.TypeA})
-	tcp := p.ask(ctx, probe{network: "tcp", name: "localhost.", qtype: dns.TypeA, edns: true})
+	var udp, plain, tcp heard
+	var asking sync.WaitGroup
+	asking.Go(func() { udp = p.ask(ctx, probe{network: "udp", name: "localhost.", qtype: dns.TypeA, edns: true}) })
+	asking.Go(func() { plain = p.ask(ctx, probe{network: "udp", name: "localhost.", qtype: dns.TypeA}) })
+	asking.Go(func() { tcp = p.ask(ctx, probe{network: "tcp", name: "localhost.", qtype: dns.TypeA, edns: true}) })
+	asking.Wait()
 	if p.reachable(udp, plain, tcp) {
 		p.examineRcodes(ctx, udp)
 		p.examineLatency(ctx, udp)

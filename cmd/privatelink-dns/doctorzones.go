@@ -15,7 +15,7 @@ func (c *checkup) examineZones(ctx context.Context) {
 		namespaces = nil
 	}
 	links := c.opened.TestLinks(ctx, namespaces, func(asked, all int) {
-		c.progress.show(asked, all, "zones")
+		c.progress.within(fmt.Sprintf("zones, %d of %d", asked, all))
 	})
 	if len(links) == 0 {
 		c.add(skipped, "zones", "", "no route leads to the zones of "+strings.Join(namespaces, ", "), "")

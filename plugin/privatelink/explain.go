@@ -36,7 +36,9 @@ type ExplainRequest struct {
 // read checks a request and returns its question on the wire.
 func (r *ExplainRequest) read() (*dns.Msg, error) {
 	name := dns.CanonicalName(r.Name)
-	if err := checkName(r.Name); err != nil {
+	// A space may be part of a name, but only people who write it as "\ " mean it.
+	slip := strings.Contains(strings.ReplaceAll(r.Name, `\ `, ""), " ")
+	if _, valid := dns.IsDomainName(name); !valid || r.Name == "" || slip {
 		return nil, fmt.Errorf("found name %q, expected a domain name such as db1.database.windows.net", r.Name)
 	}
 	if isNonce(name) {
@@ -72,7 +74,7 @@ func (r *ExplainRequest) query(now time.Time) (query, error) {
 	question := message.Question[0]
 	return query{
 		asked: asked, key: cache.KeyOf(asked, ""), wantsAD: asked.AD,
-		name: question.Name, qtype: question.Qtype, qclass: question.Qclass, opcode: dns.OpcodeQuery,
+		name: asked.Question.Presentation(), qtype: question.Qtype, qclass: question.Qclass, opcode: dns.OpcodeQuery,
 		client: netip.AddrPortFrom(client, 0), transport: "udp", arrived: now, size: message.Len(),
 	}, nil
 }

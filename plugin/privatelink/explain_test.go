@@ -77,3 +77,23 @@ func TestExplainRefusesWhatIsNoQuestion(t *testing.T) {
 		}
 	}
 }
+
+// FuzzExplainRequest: whatever a person or a program asks to have explained is refused,
+// or is a question with a canonical name.
+func FuzzExplainRequest(f *testing.F) {
+	for _, name := range []string{"db1.database.windows.net", ".", "", "a..b", `\000.example`, `a\.b.example.`, `a\032\\.example`, "*.example", "É.example", strings.Repeat("a.", 130)} {
+		f.Add(name, "A")
+		f.Add(name, "type65280")
+	}
+	f.Fuzz(func(t *testing.T, name, qtype string) {
+		request := ExplainRequest{Name: name, Type: qtype}
+		q, err := request.query(start)
+		if err != nil {
+			return
+		}
+		again := ExplainRequest{Name: q.name, Type: qtype}
+		if same, err := again.query(start); err != nil || same.name != q.name || same.key != q.key || q.key.Question.Presentation() != q.name {
+			t.Errorf("query(%q) has the name %q and the key %q, and that again %q, %v; want one name", name, q.name, q.key.Question.Presentation(), same.name, err)
+		}
+	})
+}

@@ -21,6 +21,7 @@ func ends(t *testing.T, want string, arguments ...string) bool {
 }
 
 func TestStaleAnswerIsNamed(t *testing.T) {
+	t.Parallel()
 	upstream := azure()
 	socket, listener := listenBoth(t)
 	_ = listener.Close()
@@ -44,6 +45,7 @@ func TestStaleAnswerIsNamed(t *testing.T) {
 }
 
 func TestLoopIsNamed(t *testing.T) {
+	t.Parallel()
 	back := azure()
 	upstream := &cloud{}
 	address := upstream.serve(t)
@@ -56,6 +58,7 @@ func TestLoopIsNamed(t *testing.T) {
 }
 
 func TestSpentBudgetIsNamed(t *testing.T) {
+	t.Parallel()
 	upstream := azure()
 	s := write(t, "upstream azure UP budget=10/5\nroute catalog azure\nroute . azure", map[string]string{"UP": upstream.serve(t)})
 	s.start(t)
@@ -85,6 +88,7 @@ func TestSpentBudgetIsNamed(t *testing.T) {
 }
 
 func TestOverrideIsNamed(t *testing.T) {
+	t.Parallel()
 	s := write(t, usual, map[string]string{"UP": azure().serve(t)})
 	s.start(t)
 	if said, code := run(t, "override", "add", db1, "A", "10.9.9.9", "--reason", "INC42", "--state", s.state); code != 0 {
