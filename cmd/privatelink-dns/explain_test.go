@@ -54,14 +54,7 @@ func smallCloud(t *testing.T) string {
 		}
 		_ = w.WriteMsg(reply)
 	})
-	socket, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	listener, err := net.Listen("tcp", socket.LocalAddr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
+	socket, listener := listenBoth(t)
 	for _, server := range []*dns.Server{{PacketConn: socket, Handler: handler}, {Listener: listener, Handler: handler}} {
 		started := make(chan struct{})
 		server.NotifyStartedFunc = func() { close(started) }
@@ -70,6 +63,24 @@ func smallCloud(t *testing.T) string {
 		t.Cleanup(func() { _ = server.Shutdown() })
 	}
 	return socket.LocalAddr().String()
+}
+
+// listenBoth opens a port that is free for UDP and for TCP.
+func listenBoth(t *testing.T) (net.PacketConn, net.Listener) {
+	t.Helper()
+	for range 20 {
+		socket, err := net.ListenPacket("udp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		listener, err := net.Listen("tcp", socket.LocalAddr().String())
+		if err == nil {
+			return socket, listener
+		}
+		_ = socket.Close()
+	}
+	t.Fatal("found no port that is free for UDP and TCP")
+	return nil, nil
 }
 
 func ofType(records []dns.RR, qtype uint16) []dns.RR {
