@@ -79,7 +79,7 @@ func TestOnlyChainsPutZonesInUse(t *testing.T) {
 	}
 	defer func() { _ = run.stop() }()
 	ask(t, run.handler, "10.30.0.4", direct, dns.TypeA)
-	inUse := run.handler.current.Load().service.inUse
+	inUse := &run.handler.current.Load().service.inUse
 	if got := inUse.list(); len(got) != 0 {
 		t.Errorf("after a direct lookup in use = %v, want none", got)
 	}

@@ -42,9 +42,7 @@ type slot struct {
 	cookies wire.Cookies
 	owners  owners
 	loops   loops
-	// inUse and links are what the canary looks at.
-	inUse zonesInUse
-	links links
+	signals
 	admin *admin
 
 	// fronts are by CoreDNS's name of the address. Their mutex is held while sockets are

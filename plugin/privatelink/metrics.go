@@ -76,6 +76,16 @@ func newCollectors(registerer prometheus.Registerer) *collectors {
 	return c
 }
 
+// signals are what stands wrong around this server, be it asked or not: zones that are
+// not linked, clients that do not come by TCP. They are the process's. It is safe for
+// concurrent use; the zero value is ready.
+type signals struct {
+	// inUse and links are what the canary looks at.
+	inUse       zonesInUse
+	links       links
+	truncations truncations
+}
+
 // metrics are the series of one configuration, found once so that counting a
 // query looks nothing up by name. It is safe for concurrent use.
 type metrics struct {
@@ -89,7 +99,7 @@ type metrics struct {
 	servers    map[netip.AddrPort]*serverMetrics
 	fallbacks  map[fallback]prometheus.Counter
 	cached     map[cacheState]prometheus.Counter
-	inUse      *zonesInUse
+	*signals
 }
 
 type serverMetrics struct {
@@ -98,7 +108,7 @@ type serverMetrics struct {
 }
 
 func newMetrics(s *service, c *collectors) *metrics {
-	m := &metrics{collectors: c, inUse: s.inUse, routed: map[*route]prometheus.Counter{}, servers: map[netip.AddrPort]*serverMetrics{}, fallbacks: map[fallback]prometheus.Counter{}, cached: map[cacheState]prometheus.Counter{}}
+	m := &metrics{collectors: c, signals: s.signals, routed: map[*route]prometheus.Counter{}, servers: map[netip.AddrPort]*serverMetrics{}, fallbacks: map[fallback]prometheus.Counter{}, cached: map[cacheState]prometheus.Counter{}}
 	for _, namespace := range s.catalog.Namespaces() {
 		m.namespaces = append(m.namespaces, namespace.Suffix)
 	}
@@ -172,7 +182,18 @@ func (m *metrics) count(o *outcome) {
 	if o.fallback != noFallback {
 		m.fallbacks[o.fallback].Inc()
 	}
+	m.countTransport(o)
 	m.countUpstream(o)
+}
+
+// countTransport notes who was told to come by TCP, and who came.
+func (m *metrics) countTransport(o *outcome) {
+	switch {
+	case o.truncated:
+		m.truncations.truncated(o.query.client.Addr(), o.query.arrived)
+	case o.query.transport == "tcp":
+		m.truncations.came(o.query.client.Addr())
+	}
 }
 
 // query returns the counter of a namespace and a verdict by their indexes.

@@ -49,6 +49,8 @@ type outcome struct {
 	flatten bool
 	// withheld: there is an answer and the client is not given it.
 	withheld bool
+	// truncated: the answer did not fit, and the client is to come by TCP.
+	truncated bool
 
 	rcode         int
 	extendedError wire.ExtendedError

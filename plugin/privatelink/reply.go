@@ -26,13 +26,18 @@ func (s *service) appendReply(buffer []byte, o *outcome, now time.Time) []byte {
 		if o.cacheState == fromStale {
 			presentation.StaleTTL = staleTTL
 		}
-		return wire.AppendReply(buffer, o.entry.Message(), o.query.asked, presentation)
+		reply := wire.AppendReply(buffer, o.entry.Message(), o.query.asked, presentation)
+		o.truncated = reply[len(buffer)+2]&truncatedFlag != 0
+		return reply
 	}
 	if negative, err := o.ownNegative(); err == nil && negative != nil {
 		return wire.AppendReply(buffer, negative, o.query.asked, presentation)
 	}
 	return wire.AppendRcode(buffer, o.query.asked, o.rcode, presentation)
 }
+
+// truncatedFlag is TC in the third octet of a message (RFC 1035 section 4.1.1).
+const truncatedFlag = 1 << 1
 
 // optionsRoom is what a cookie and a keep-alive take.
 const optionsRoom = 40

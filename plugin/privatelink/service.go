@@ -40,8 +40,7 @@ type service struct {
 	// loops is the process's, suspects are suffixes of routes that may have one.
 	loops    *loops
 	suspects chan string
-	// inUse is the process's.
-	inUse *zonesInUse
+	*signals // the process's
 	// now is the clock that kept answers age by.
 	now func() time.Time
 	// withholdServfail answers SERVFAIL in place of NODATA where an answer is withheld.
@@ -105,7 +104,7 @@ func build(c *config, shared *slot) (*service, error) {
 		overrides:        &shared.overrides,
 		redirects:        ways.redirects(groups),
 		loops:            &shared.loops,
-		inUse:            &shared.inUse,
+		signals:          &shared.signals,
 		suspects:         make(chan string, 16),
 		now:              time.Now,
 		withholdServfail: c.withholdServfail,

@@ -29,6 +29,8 @@ type stateCollector struct {
 	// handedOver and waiting are about the queries that were not answered in place.
 	handedOver, waiting series
 	linked              series
+	// truncated and unfollowed are about answers that did not fit into a datagram.
+	truncated, unfollowed series
 }
 
 // series is one metric of a collector.
@@ -94,6 +96,8 @@ func newStateCollector(shared *slot) *stateCollector {
 		handedOver: counter("front_handed_over_total", "Queries that our sockets received and that were not answered in place."),
 		waiting:    gauge("front_waiting", "Queries that our sockets received and that wait for their answer."),
 		linked:     gauge("zone_linked", "Whether a private zone in use is linked to the network that an upstream group asks from.", "zone", "group"),
+		truncated:  counter("truncated_total", "Answers that were truncated because they do not fit into the client's datagrams."),
+		unfollowed: counter("truncated_unfollowed_total", "Truncated answers after which nobody of the client's network came by TCP."),
 	}
 }
 
@@ -185,7 +189,7 @@ func (c *stateCollector) Describe(descriptions chan<- *prometheus.Desc) {
 			descriptions <- s.description
 		}
 	}
-	for _, s := range []series{c.state, c.handedOver, c.waiting, c.linked} {
+	for _, s := range []series{c.state, c.handedOver, c.waiting, c.linked, c.truncated, c.unfollowed} {
 		describe(s)
 	}
 	for _, s := range c.upstreams {
@@ -211,6 +215,8 @@ func (c *stateCollector) Collect(samples chan<- prometheus.Metric) {
 	c.shared.links.each(time.Now(), func(link zoneLink, linked bool) {
 		c.linked.tell(samples, number(linked), link.zone, link.group)
 	})
+	c.truncated.tell(samples, float64(c.shared.truncations.sent.Load()))
+	c.unfollowed.tell(samples, float64(c.shared.truncations.unfollowed.Load()))
 	c.collectFronts(samples)
 }
 

@@ -42,6 +42,7 @@ func (r *running) watch(stop <-chan struct{}) {
 		case <-ticker.C:
 			r.reloadChangedFiles()
 			r.expireOverrides(time.Now())
+			r.tellSilentNetworks(time.Now())
 		case <-saves.C:
 			r.saveAnswers()
 		}

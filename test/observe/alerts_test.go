@@ -96,7 +96,7 @@ func TestEveryAlertIsTestedAndSaysWhatToTypeNext(t *testing.T) {
 }
 
 var (
-	ourCommand = regexp.MustCompile("privatelink-dns ((?:[a-z]+ ?)+)")
+	ourCommand = regexp.MustCompile("privatelink-dns ((?:[a-z]+[ `])+)")
 	jqProgram  = regexp.MustCompile(`jq -r (?:'([^']+)'|(\S+))`)
 	jqField    = regexp.MustCompile(`\.([a-z_]+)`)
 )
@@ -108,12 +108,12 @@ func TestAlertsSayWhatExists(t *testing.T) {
 	tried := map[string]bool{}
 	for _, one := range alerts(t) {
 		for _, typed := range backticked.FindAllString(one.Annotations["description"], -1) {
-			if found := ourCommand.FindStringSubmatch(typed); found != nil && !tried[found[1]] && !strings.Contains(typed, "-u privatelink-dns") {
-				tried[found[1]] = true
-				arguments := append(strings.Fields(found[1]), "--help")
-				output, err := exec.Command(program, arguments...).CombinedOutput()
-				if err != nil || !strings.Contains(string(output), "privatelink-dns "+strings.TrimSpace(found[1])) {
-					t.Errorf("%s says %s, but privatelink-dns %v: %v", one.Name, typed, arguments, err)
+			if found := ourCommand.FindStringSubmatch(typed); found != nil && !strings.Contains(typed, "-u privatelink-dns") {
+				words := strings.Trim(found[1], " `")
+				tried[words] = true
+				output, err := exec.Command(program, append(strings.Fields(words), "--help")...).CombinedOutput()
+				if err != nil || !strings.Contains(string(output), "privatelink-dns "+words) {
+					t.Errorf("%s says %s, but privatelink-dns %s: %v", one.Name, typed, words, err)
 				}
 			}
 			for _, found := range jqProgram.FindAllStringSubmatch(typed, -1) {
