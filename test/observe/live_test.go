@@ -54,12 +54,12 @@ func (r *run) get(path string, parameters url.Values, into any) error {
 	return json.Unmarshal(reply.Data, into)
 }
 
-// lines returns what a query had from a moment until now.
-func (r *run) lines(query string, from time.Time) ([]line, error) {
+// lines returns what a query had between two moments.
+func (r *run) lines(query string, from, to time.Time) ([]line, error) {
 	var data struct{ Result []line }
 	err := r.get("query_range", url.Values{
 		"query": {query}, "step": {"1"},
-		"start": {fmt.Sprint(from.Unix())}, "end": {fmt.Sprint(time.Now().Unix())},
+		"start": {fmt.Sprint(from.Unix())}, "end": {fmt.Sprint(to.Unix())},
 	}, &data)
 	return data.Result, err
 }
@@ -91,7 +91,9 @@ func (r *run) story(healthy, outage time.Duration) (from time.Time) {
 	r.load(healthy)
 	r.waitUntil("count(coredns_privatelink_zone_linked) >= 2", time.Minute)
 	r.end(r.azure)
+	r.lost = time.Now()
 	r.load(outage)
+	r.over = time.Now()
 	r.waitUntil(`coredns_privatelink_upstream_group_up{group="azure"} == 0`, time.Minute)
 	return from
 }
@@ -104,7 +106,7 @@ func TestDashboardShowsARealRun(t *testing.T) {
 	from := r.story(10*time.Second, 14*time.Second)
 	for _, one := range readDashboard(t).Panels {
 		for _, each := range one.Targets {
-			found, err := r.lines(each.query(), from)
+			found, err := r.lines(each.query(), from, time.Now())
 			if err != nil {
 				t.Errorf("%q: %s: %v", one.Title, each.query(), err)
 				continue

@@ -55,6 +55,8 @@ type run struct {
 	directory                string
 	server, metrics, watcher int // ports
 	azure                    *exec.Cmd
+	// lost is when Azure's DNS was, over when the load after that was.
+	lost, over time.Time
 	// asked is how many questions were asked so far.
 	asked int
 }
