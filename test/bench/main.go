@@ -19,9 +19,11 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"syscall"
 	"time"
 )
 
@@ -68,12 +70,29 @@ func run(arguments []string) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(directory) }()
+	removeOnSignal(directory)
 	b := &bench{options: chosen, directory: directory, started: time.Now()}
 	defer b.stop()
 	if err := b.measure(); err != nil {
 		return err
 	}
 	return b.report()
+}
+
+// removeOnSignal removes the directory, whose logs are large, where the run is ended
+// early. The servers end with this process.
+func removeOnSignal(directory string) {
+	stops := make(chan os.Signal, 1)
+	signal.Notify(stops, syscall.SIGINT, syscall.SIGTERM)
+	go func() {
+		<-stops
+		// Under another name, nobody puts a file into it meanwhile.
+		ended := directory + ".ended"
+		if os.Rename(directory, ended) == nil {
+			_ = os.RemoveAll(ended)
+		}
+		os.Exit(1)
+	}()
 }
 
 func parseOptions(arguments []string) (options, error) {
