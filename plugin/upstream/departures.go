@@ -27,14 +27,18 @@ type departures struct {
 	next  int             // the place of the oldest once the ring is full
 }
 
-// until returns how long it takes until another query may leave. While the query
-// whose place it would take has not left itself, that is not known, and it is some
-// time after which to ask again.
-func (d *departures) until(now time.Duration) time.Duration {
-	if len(d.times) < d.limit || d.limit == 0 {
+// until returns how long it takes until another query may leave after so many that are
+// still to leave. While the query whose place it would take has not left itself, that is
+// not known, and it is some time after which to ask again.
+func (d *departures) until(now time.Duration, ahead int) time.Duration {
+	before := len(d.times) + ahead - d.limit
+	switch {
+	case d.limit == 0 || before < 0:
 		return 0
+	case before >= len(d.times):
+		return time.Millisecond
 	}
-	oldest := d.times[d.next]
+	oldest := d.times[(d.next+before)%len(d.times)]
 	if oldest == leaving {
 		return time.Millisecond
 	}

@@ -29,7 +29,7 @@ func TestDeparturesKeepTheLimit(t *testing.T) {
 					delete(pending, place)
 				}
 			}
-			for d.until(now) == 0 {
+			for d.until(now, 0) == 0 {
 				pending[d.enter()] = now + time.Duration(random.ExpFloat64()*float64(30*time.Millisecond))
 			}
 		}
@@ -47,17 +47,17 @@ func TestDeparturesSetLimit(t *testing.T) {
 	}
 	d.enter() // leaving
 	d.setLimit(2, 9*ms)
-	if got := d.until(10 * ms); got != departureWindow-6*ms {
+	if got := d.until(10*ms, 0); got != departureWindow-6*ms {
 		t.Errorf("with a smaller limit the next waits %v, want %v", got, departureWindow-6*ms)
 	}
 	d.setLimit(3, 9*ms)
 	d.left(d.enter(), 11*ms)
-	if got := d.until(12 * ms); got != departureWindow-8*ms {
+	if got := d.until(12*ms, 0); got != departureWindow-8*ms {
 		t.Errorf("with a larger limit the next waits %v, want %v", got, departureWindow-8*ms)
 	}
 	d.left(7, 11*ms)
 	d.setLimit(0, 12*ms)
-	if got := d.until(12 * ms); got != 0 || d.enter() != nowhere {
+	if got := d.until(12*ms, 0); got != 0 || d.enter() != nowhere {
 		t.Errorf("without a limit the next waits %v", got)
 	}
 }
@@ -100,6 +100,42 @@ func TestLateGoroutines(t *testing.T) {
 		group.Wait()
 		if most := mostIn(departureWindow-1, left); most > 1000 || len(left) < 4500 {
 			t.Errorf("%d queries left in %v, at most %d in %v; want at least 4500 and at most 1000", len(left), length, most, departureWindow)
+		}
+	})
+}
+
+// Whoever has a ticket may leave at once while nobody is late: where many wait, they do
+// it before their ticket, in their order, and who asks whether to wait is told so.
+func TestTicketsThatMayLeave(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPacer(Azure())
+		start := time.Now()
+		const number = 3000
+		var left [number]time.Time
+		for i := range left {
+			go func() {
+				ticket, err := p.acquire(t.Context(), client, nil, noReserve, nil)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer ticket.release()
+				granted := time.Now()
+				if err := ticket.depart(t.Context(), nil); err != nil || time.Now() != granted {
+					t.Errorf("query %d left %v after its ticket, error %v", i, time.Since(granted), err)
+				}
+				left[i] = granted
+				ticket.left()
+			}()
+			synctest.Wait() // each comes after the one before
+		}
+		if !p.wouldWait() {
+			t.Errorf("nobody would wait behind %d others", number)
+		}
+		time.Sleep(longestWait)
+		synctest.Wait()
+		if !slices.IsSortedFunc(left[:], time.Time.Compare) || left[number-1].Sub(start) > longestWait {
+			t.Errorf("%d queries left by %v, out of their order", number, left[number-1].Sub(start))
 		}
 	})
 }

@@ -15,7 +15,8 @@ const longestWait = 4 * time.Second
 // pacer keeps a server's budget: a query is sent with a ticket, which costs a token
 // and holds a slot until the ticket is released. Who comes first is served first,
 // clients before low priority. Tokens come in time, but who has one may be late; what
-// really leaves is counted by departures.
+// really leaves is counted by departures, and no ticket is given out that would have to
+// wait for its departure: nobody would keep the order there.
 type pacer struct {
 	closing chan struct{} // closed by close
 	made    time.Time     // what departures are counted from
@@ -24,6 +25,7 @@ type pacer struct {
 	closed   bool
 	bucket   bucket
 	gone     departures
+	unsent   int // tickets whose query has not left
 	slots    int // that may be held; 0 for no limit
 	held     int
 	failing  bool   // the server is down
@@ -81,7 +83,7 @@ func (p *pacer) acquire(ctx context.Context, class priority, lost <-chan struct{
 	}
 	now := time.Now()
 	p.bucket.fill(now)
-	if p.free(class) && !p.queued(class) {
+	if p.free(class, now) && !p.queued(class) {
 		t := p.issue(now)
 		p.mu.Unlock()
 		return t, nil
@@ -98,7 +100,7 @@ func (p *pacer) acquire(ctx context.Context, class priority, lost <-chan struct{
 	a := &applicant{granted: make(chan *ticket, 1)}
 	place := p.queues[class].PushBack(a)
 	p.waited++
-	p.arm()
+	p.arm(now)
 	p.mu.Unlock()
 
 	if waiting != nil {
@@ -144,16 +146,22 @@ func (p *pacer) await(ctx context.Context, lost <-chan struct{}, a *applicant, c
 func (p *pacer) wouldWait() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.bucket.fill(time.Now())
-	return !p.free(client) || p.queued(client)
+	now := time.Now()
+	p.bucket.fill(now)
+	return !p.free(client, now) || p.queued(client)
 }
 
-// free reports whether there are a token and a slot for a query.
-func (p *pacer) free(class priority) bool {
+// free reports whether there are a token and a slot for a query, and it may leave.
+func (p *pacer) free(class priority, now time.Time) bool {
 	if p.slots > 0 && p.held >= p.share(class) {
 		return false
 	}
-	return p.bucket.has(p.behind(class))
+	return p.bucket.has(p.behind(class)) && p.mayLeave(now) == 0
+}
+
+// mayLeave returns how long it takes until a query may leave that gets its ticket now.
+func (p *pacer) mayLeave(now time.Time) time.Duration {
+	return p.gone.until(now.Sub(p.made), p.unsent)
 }
 
 // queued reports whether somebody waits who comes before a new query. A probe never
@@ -198,6 +206,7 @@ func (p *pacer) behind(class priority) float64 {
 // issue makes a ticket.
 func (p *pacer) issue(now time.Time) *ticket {
 	p.bucket.take()
+	p.unsent++
 	t := &ticket{pacer: p, at: now, ready: now, era: p.era, slot: p.slots > 0}
 	if t.slot {
 		p.held++
@@ -223,7 +232,7 @@ func (p *pacer) expected(class priority) time.Duration {
 func (p *pacer) serve(now time.Time) {
 	p.bucket.fill(now)
 	for class := range p.queues {
-		for p.queues[class].Len() > 0 && p.free(priority(class)) {
+		for p.queues[class].Len() > 0 && p.free(priority(class), now) {
 			first := p.queues[class].Front()
 			p.queues[class].Remove(first)
 			first.Value.(*applicant).granted <- p.issue(now)
@@ -232,12 +241,12 @@ func (p *pacer) serve(now time.Time) {
 			break
 		}
 	}
-	p.arm()
+	p.arm(now)
 }
 
-// arm sets the timer to when the next token comes that somebody waits for. Who waits
-// for a slot is served by the release of one.
-func (p *pacer) arm() {
+// arm sets the timer to when the next token comes that somebody waits for, and may be
+// used. Who waits for a slot is served by the release of one.
+func (p *pacer) arm(now time.Time) {
 	if p.timerSet || p.closed {
 		return
 	}
@@ -245,7 +254,7 @@ func (p *pacer) arm() {
 		if p.queues[class].Len() == 0 {
 			continue
 		}
-		wait := p.bucket.until(1 + p.behind(priority(class)))
+		wait := max(p.bucket.until(1+p.behind(priority(class))), p.mayLeave(now))
 		if wait == 0 {
 			return
 		}

@@ -27,7 +27,11 @@ func newLine(b Budget) *line { return &line{pacer: newPacer(b), start: time.Now(
 // join lets somebody apply for a ticket, behind all who have before.
 func (l *line) join(ctx context.Context, name string, class priority) {
 	l.group.Go(func() {
-		_, err := l.pacer.acquire(ctx, class, nil, func() time.Duration { return 0 }, nil)
+		ticket, err := l.pacer.acquire(ctx, class, nil, noReserve, nil)
+		if err == nil {
+			_ = ticket.depart(ctx, nil)
+			ticket.left()
+		}
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		said := name
@@ -88,9 +92,11 @@ func TestPacerReserve(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPacer(Budget{PerSecond: 1})
 		reserve := func() time.Duration { return 300 * time.Millisecond }
-		if _, err := p.acquire(t.Context(), client, nil, reserve, nil); err != nil {
+		ticket, err := p.acquire(t.Context(), client, nil, reserve, nil)
+		if err != nil || ticket.depart(t.Context(), nil) != nil {
 			t.Fatal(err)
 		}
+		ticket.left()
 		for _, tc := range []struct {
 			within time.Duration
 			want   error
@@ -132,7 +138,7 @@ func TestPacerSlots(t *testing.T) {
 func drain(p *pacer, class priority) (tickets []*ticket) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for p.free(class) {
+	for p.free(class, time.Now()) {
 		tickets = append(tickets, p.issue(time.Now()))
 	}
 	return tickets

@@ -69,10 +69,11 @@ func (p *pacer) letGo(t *ticket, first, now time.Time) (wait time.Duration, err 
 	if t.returned {
 		return 0, errReturned
 	}
-	if wait := p.gone.until(now.Sub(p.made)); wait > 0 {
+	if wait := p.gone.until(now.Sub(p.made), 0); wait > 0 {
 		return wait, nil
 	}
 	t.departed, t.place = true, p.gone.enter()
+	p.unsent--
 	t.late.Store(int64(now.Sub(first)))
 	p.meter.count(now)
 	return 0, nil
@@ -140,6 +141,7 @@ func (p *pacer) giveBack(t *ticket) {
 	t.returned = true
 	now := time.Now()
 	if !t.departed {
+		p.unsent--
 		p.bucket.fill(now)
 		p.bucket.refund()
 	}
