@@ -240,14 +240,14 @@ func (s *service) askUpstream(ctx context.Context, q query, match catalog.Match,
 	return landed
 }
 
-// recallNewer finds an answer that came in since the query arrived: whoever asked
-// before may have got it between our look into the cache and our joining.
+// recallNewer finds an answer that came in after the query had looked for one in vain:
+// whoever asked before may have got it between that look and our joining.
 func (s *service) recallNewer(o *outcome) bool {
-	entry := s.kept(o).Entry
-	if !entry.Exists() || entry.Stored().Before(o.query.arrived) {
+	hit := s.kept(o)
+	if hit.State != cache.Fresh {
 		return false
 	}
-	s.use(o, entry, fromCache)
+	s.use(o, hit.Entry, fromCache)
 	return true
 }
 

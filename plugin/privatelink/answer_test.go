@@ -109,6 +109,21 @@ func TestAnswerIsKeptForItsTTLAndUsedStale(t *testing.T) {
 	}
 }
 
+// A query that was read a moment before an answer came, looked for it a moment too soon,
+// and joined when nobody waited any more, is answered with it.
+func TestAnswerThatCameBetweenLookingAndJoining(t *testing.T) {
+	const name = "db1.database.windows.net."
+	upstream := newChanging(t, sql[name+" A"])
+	handler := newHandler(t, upstream.address, "", longAgo)
+	first, _ := askAt(t, handler, name, 0)
+	second := &outcome{query: first.query, match: first.match, route: first.route}
+	second.query.arrived = start.Add(time.Millisecond)
+	handler.current.Load().service.fetch(t.Context(), second)
+	if asked := upstream.asked.Load(); asked != 1 || second.cacheState != fromShared || second.failure != nil {
+		t.Errorf("asked upstream %d times, outcome %q, failure %v; want one question, shared", asked, second.cacheState, second.failure)
+	}
+}
+
 func TestStaleEndsAfterAnHourForPrivateAnswers(t *testing.T) {
 	const name = "db1.database.windows.net."
 	upstream := newChanging(t, sql[name+" A"])
