@@ -10,7 +10,6 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/privatelink-dns/privatelink-dns/plugin/cache"
-	"github.com/privatelink-dns/privatelink-dns/plugin/catalog"
 	"github.com/privatelink-dns/privatelink-dns/plugin/upstream"
 	"github.com/privatelink-dns/privatelink-dns/plugin/verdict"
 	"github.com/privatelink-dns/privatelink-dns/plugin/wire"
@@ -82,7 +81,7 @@ func (s *service) kept(o *outcome) cache.Hit {
 // expired, while the question goes on.
 func (s *service) answer(ctx context.Context, o *outcome) {
 	if !o.stale.Exists() {
-		s.fetch(ctx, o)
+		s.fetch(ctx, o, replyTime)
 		if !o.answered() {
 			s.useUnsigned(o)
 		}
@@ -92,9 +91,7 @@ func (s *service) answer(ctx context.Context, o *outcome) {
 	if failing(o.route.groupOf(o.stale)) {
 		patience = patienceWhileFailing
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	s.fetch(ctx, o)
+	s.fetch(ctx, o, patience)
 	if !o.answered() {
 		s.use(o, o.stale, fromStale)
 	}
@@ -149,29 +146,40 @@ func (s *service) refresh(o *outcome, failure cache.Entry) {
 	if s.tooEarly(o.route, failure, o.query.arrived) {
 		return
 	}
-	s.join(upstream.LowPriority(context.Background()), o)
+	s.join(upstream.LowPriority(context.Background()), o, false)
 }
 
 // join asks upstream, or joins who asks the same already. Nobody's leaving can
-// cancel it: ctx is that of nobody, with the priority.
-func (s *service) join(ctx context.Context, o *outcome) (joined *flight[*outcome], shared bool) {
-	q, match, way := o.query.detached(), o.match, o.route
+// cancel it: ctx is that of nobody, with the priority. A question that nobody asks yet
+// is asked in a goroutine of its own, or here, before join returns.
+func (s *service) join(ctx context.Context, o *outcome, here bool) (joined *flight[*outcome], shared bool) {
 	epoch := s.cache.Epoch()
-	return s.flights.join(flightKey{q.key, way.id, epoch}, func() (*outcome, error) {
-		return s.askUpstream(ctx, q, match, way, epoch), nil
-	})
+	key := flightKey{o.query.key, o.route.id, epoch}
+	if joined, shared = s.flights.board(key); shared {
+		return joined, true
+	}
+	landed := &outcome{query: o.query.detached(), match: o.match, route: o.route}
+	ask := func() (*outcome, error) { return s.askUpstream(ctx, landed, epoch), nil }
+	if here {
+		s.flights.run(key, joined, ask)
+	} else {
+		go s.flights.run(key, joined, ask)
+	}
+	return joined, false
 }
 
 // fetch asks upstream, together with everybody who asks the same at this moment,
-// and waits for the answer until ctx is done.
-func (s *service) fetch(ctx context.Context, o *outcome) {
-	joined, shared := s.join(context.Background(), o)
+// and waits for the answer until ctx is done or patience is over.
+func (s *service) fetch(ctx context.Context, o *outcome, patience time.Duration) {
+	// Who cannot be called away before the flight lands needs no goroutine for it.
+	here := ctx.Done() == nil && patience > flightTime
+	joined, shared := s.join(context.Background(), o, here)
 	o.cacheState = fromUpstream
 	if shared {
 		o.cacheState = fromShared
 		s.suspectAsker(o)
 	}
-	landed, err := s.waitFor(ctx, o, joined)
+	landed, err := s.waitFor(ctx, o, joined, patience)
 	if err != nil {
 		o.fail(fmt.Errorf("waiting for an answer: %w", err))
 		return
@@ -198,12 +206,12 @@ type flightKey struct {
 	epoch uint64
 }
 
-// askUpstream asks and keeps what comes, unless answers were flushed meanwhile:
-// then it may be what the operator wants to be rid of.
-func (s *service) askUpstream(ctx context.Context, q query, match catalog.Match, way *route, epoch uint64) *outcome {
+// askUpstream asks and keeps what comes, unless answers were flushed meanwhile: then
+// it may be what the operator wants to be rid of. It returns the outcome that it fills in.
+func (s *service) askUpstream(ctx context.Context, landed *outcome, epoch uint64) *outcome {
 	ctx, cancel := context.WithTimeout(ctx, flightTime)
 	defer cancel()
-	landed := &outcome{query: q, match: match, route: way}
+	way := landed.route
 	if s.recallNewer(landed) {
 		return landed
 	}
@@ -225,7 +233,7 @@ func (s *service) askUpstream(ctx context.Context, q query, match catalog.Match,
 		took := stored.Sub(asked)
 		stored, bounds.FailureTTL, bounds.RefreshHold = asked, bounds.FailureTTL+took, bounds.RefreshHold+took
 	}
-	entry, err := cache.Make(&q.key, reply, meta, bounds, stored)
+	entry, err := cache.Make(&landed.query.key, reply, meta, bounds, stored)
 	if err != nil {
 		landed.answer, landed.finding = nil, verdict.Finding{}
 		landed.fail(fmt.Errorf("group %q: %w", way.group.Name, err))

@@ -26,6 +26,14 @@ type flight[V any] struct {
 // can cancel it, for others may wait too. Shared reports that somebody else
 // had asked already.
 func (f *flights[K, V]) join(key K, ask func() (V, error)) (joined *flight[V], shared bool) {
+	if joined, shared = f.board(key); !shared {
+		go f.run(key, joined, ask)
+	}
+	return joined, shared
+}
+
+// board is join for a caller who runs a new flight himself, which he must.
+func (f *flights[K, V]) board(key K) (joined *flight[V], shared bool) {
 	f.mutex.Lock()
 	defer f.mutex.Unlock()
 	if pending, exists := f.pending[key]; exists {
@@ -36,10 +44,10 @@ func (f *flights[K, V]) join(key K, ask func() (V, error)) (joined *flight[V], s
 	}
 	started := &flight[V]{landed: make(chan struct{})}
 	f.pending[key] = started
-	go f.run(key, started, ask)
 	return started, false
 }
 
+// run asks. It returns when the flight has landed.
 func (f *flights[K, V]) run(key K, started *flight[V], ask func() (V, error)) {
 	defer func() {
 		if cause := recover(); cause != nil {
@@ -51,6 +59,16 @@ func (f *flights[K, V]) run(key K, started *flight[V], ask func() (V, error)) {
 		close(started.landed)
 	}()
 	started.value, started.err = ask()
+}
+
+// hasLanded reports whether wait would not have to wait.
+func (f *flight[V]) hasLanded() bool {
+	select {
+	case <-f.landed:
+		return true
+	default:
+		return false
+	}
 }
 
 // wait returns what the flight brought, or the context's error when its time

@@ -194,9 +194,15 @@ func asks(group *upstream.Group, address netip.Addr) bool {
 	return slices.ContainsFunc(group.Servers, func(server *upstream.Server) bool { return server.Addr().Addr() == address })
 }
 
-// waitFor waits for a flight, save where that leads in a circle: then the error is a
-// *loopError as soon as it is known.
-func (s *service) waitFor(ctx context.Context, o *outcome, joined *flight[*outcome]) (*outcome, error) {
+// waitFor waits for a flight until ctx is done or patience is over, save where that
+// leads in a circle: then the error is a *loopError as soon as it is known. A flight
+// that has brought an answer already is not waited for.
+func (s *service) waitFor(ctx context.Context, o *outcome, joined *flight[*outcome], patience time.Duration) (*outcome, error) {
+	if joined.hasLanded() && joined.err == nil && joined.value.answered() {
+		return joined.value, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	for {
 		found := s.loops.next()
 		if err := s.waitsForItself(o); err != nil {

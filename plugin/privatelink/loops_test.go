@@ -157,7 +157,7 @@ func TestQuestionsThatWaitForThemselves(t *testing.T) {
 	pending, _ := new(flights[int, *outcome]).join(1, func() (*outcome, error) { <-t.Context().Done(); return nil, nil })
 	ended := make(chan error)
 	go func() {
-		_, err := built.waitFor(t.Context(), waiting(), pending)
+		_, err := built.waitFor(t.Context(), waiting(), pending, time.Minute)
 		ended <- err
 	}()
 	built.suspectAsker(waiting())
@@ -172,7 +172,7 @@ func TestQuestionsThatWaitForThemselves(t *testing.T) {
 	if _, isLoop := errors.AsType[*loopError](<-ended); !isLoop {
 		t.Error("who waited was not told of the loop")
 	}
-	if _, err := built.waitFor(t.Context(), waiting(), pending); err == nil {
+	if _, err := built.waitFor(t.Context(), waiting(), pending, time.Minute); err == nil {
 		t.Error("who comes later waits, want to be told of the loop at once")
 	}
 }

@@ -161,12 +161,8 @@ func (s *serving) finish(c *configuration, o *outcome, buffer []byte) (reply []b
 // wait lets a query wait for its answer, and replies then. It reports false where
 // as many wait as may.
 func (s *serving) wait(c *configuration, o *outcome, from asker) bool {
-	if !s.handler.waiting.enter() {
-		return false
-	}
 	to := from.kept()
-	go func() {
-		defer s.handler.waiting.leave()
+	waits := s.handler.waiting.do(func() {
 		defer to.release()
 		defer recoverPanic(o.query.asked, to)
 		c.service.await(context.Background(), o)
@@ -176,8 +172,11 @@ func (s *serving) wait(c *configuration, o *outcome, from asker) bool {
 		if counted {
 			s.handler.record(o, reply, time.Now())
 		}
-	}()
-	return true
+	})
+	if !waits {
+		to.release()
+	}
+	return waits
 }
 
 // pass hands a message that only CoreDNS can judge to the whole server.
@@ -209,18 +208,17 @@ func accepted(message []byte) bool {
 
 // pass reports false where as many wait as may.
 func (s *serving) pass(request *dns.Msg, from asker) bool {
-	if !s.handler.waiting.enter() {
-		return false
-	}
 	to := from.kept()
-	go func() {
-		defer s.handler.waiting.leave()
+	waits := s.handler.waiting.do(func() {
 		defer to.release()
 		ctx := context.WithValue(context.Background(), dnsserver.Key{}, s.server)
 		ctx = context.WithValue(ctx, dnsserver.LoopKey{}, 0)
 		s.server.ServeDNS(ctx, replyWriter{to: to}, request)
-	}()
-	return true
+	})
+	if !waits {
+		to.release()
+	}
+	return waits
 }
 
 // recoverPanic answers SERVFAIL where answering panicked, as CoreDNS does.

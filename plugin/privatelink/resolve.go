@@ -67,9 +67,9 @@ func (s *service) find(o *outcome) (settled bool) {
 
 // await is the part that waits.
 func (s *service) await(ctx context.Context, o *outcome) {
-	ctx, cancel := context.WithTimeout(ctx, replyTime)
-	defer cancel()
 	if o.override != nil && o.override.Group == "" {
+		ctx, cancel := context.WithTimeout(ctx, replyTime)
+		defer cancel()
 		s.forge(ctx, o)
 		return
 	}

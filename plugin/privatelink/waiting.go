@@ -9,8 +9,12 @@ import (
 // each, four seconds of a storm of new names at 4,000 a second.
 const maxWaiting = 16384
 
-// waiting counts the queries that wait. It is safe for concurrent use; the zero
-// value is ready.
+// maxResting bounds the goroutines that are kept for the next query to wait: with some
+// 16 KB of stack each.
+const maxResting = 256
+
+// waiting counts the queries that wait, each in a goroutine. It is safe for concurrent
+// use; the zero value is ready.
 type waiting struct {
 	mutex sync.Mutex
 	count int
@@ -18,6 +22,48 @@ type waiting struct {
 	empty chan struct{}
 	// total counts all that ever waited; nil where nobody wants to know.
 	total *atomic.Uint64
+
+	// tasks reaches the goroutines that rest; nil before the first query.
+	tasks   chan func()
+	resting atomic.Int32
+}
+
+// do has a query waited for, in a goroutine. It reports false where too many wait
+// already, or no more may.
+func (w *waiting) do(wait func()) bool {
+	if !w.enter() {
+		return false
+	}
+	select {
+	case w.tasks <- wait:
+	default:
+		go w.work(wait)
+	}
+	return true
+}
+
+// work waits for one query after the other: a goroutine that has waited for one has a
+// stack that is large enough for the next. To grow it is a fifth of the work of a miss.
+func (w *waiting) work(wait func()) {
+	for more := true; more; wait, more = w.rest() {
+		w.one(wait)
+	}
+}
+
+func (w *waiting) one(wait func()) {
+	defer w.leave()
+	wait()
+}
+
+// rest returns the next query to wait for, false where there will be none, or enough
+// others rest.
+func (w *waiting) rest() (wait func(), more bool) {
+	defer w.resting.Add(-1)
+	if w.resting.Add(1) > maxResting {
+		return nil, false
+	}
+	wait, more = <-w.tasks
+	return wait, more
 }
 
 // enter reports false where too many wait already, or no more may.
@@ -26,6 +72,9 @@ func (w *waiting) enter() bool {
 	defer w.mutex.Unlock()
 	if w.count == maxWaiting || w.empty != nil {
 		return false
+	}
+	if w.tasks == nil {
+		w.tasks = make(chan func())
 	}
 	w.count++
 	if w.total != nil {
@@ -60,4 +109,7 @@ func (w *waiting) end() {
 	}
 	w.mutex.Unlock()
 	<-w.empty
+	if w.tasks != nil {
+		close(w.tasks)
+	}
 }
