@@ -146,16 +146,17 @@ func (s *service) refresh(o *outcome, failure cache.Entry) {
 	if s.tooEarly(o.route, failure, o.query.arrived) {
 		return
 	}
-	s.join(upstream.LowPriority(context.Background()), o, false)
+	urgent := make(chan struct{})
+	s.join(upstream.LowPriorityUntil(context.Background(), urgent), o, false, urgent)
 }
 
 // join asks upstream, or joins who asks the same already. Nobody's leaving can
 // cancel it: ctx is that of nobody, with the priority. A question that nobody asks yet
-// is asked in a goroutine of its own, or here, before join returns.
-func (s *service) join(ctx context.Context, o *outcome, here bool) (joined *flight[*outcome], shared bool) {
+// is asked in a goroutine of its own, or here, before join returns; urgent is its flight's.
+func (s *service) join(ctx context.Context, o *outcome, here bool, urgent chan struct{}) (joined *flight[*outcome], shared bool) {
 	epoch := s.cache.Epoch()
 	key := flightKey{o.query.key, o.route.id, epoch}
-	if joined, shared = s.flights.board(key); shared {
+	if joined, shared = s.flights.board(key, urgent); shared {
 		return joined, true
 	}
 	landed := &outcome{query: o.query.detached(), match: o.match, route: o.route}
@@ -173,9 +174,10 @@ func (s *service) join(ctx context.Context, o *outcome, here bool) (joined *flig
 func (s *service) fetch(ctx context.Context, o *outcome, patience time.Duration) {
 	// Who cannot be called away before the flight lands needs no goroutine for it.
 	here := ctx.Done() == nil && patience > flightTime
-	joined, shared := s.join(context.Background(), o, here)
+	joined, shared := s.join(context.Background(), o, here, nil)
 	o.cacheState = fromUpstream
 	if shared {
+		joined.isAwaited()
 		o.cacheState = fromShared
 		s.suspectAsker(o)
 	}

@@ -118,9 +118,29 @@ func TestAnswerThatCameBetweenLookingAndJoining(t *testing.T) {
 	first, _ := askAt(t, handler, name, 0)
 	second := &outcome{query: first.query, match: first.match, route: first.route}
 	second.query.arrived = start.Add(time.Millisecond)
-	handler.current.Load().service.fetch(t.Context(), second)
+	handler.current.Load().service.fetch(t.Context(), second, time.Minute)
 	if asked := upstream.asked.Load(); asked != 1 || second.cacheState != fromShared || second.failure != nil {
 		t.Errorf("asked upstream %d times, outcome %q, failure %v; want one question, shared", asked, second.cacheState, second.failure)
+	}
+}
+
+// Who asks for what is being refreshed for nobody makes it urgent: the refresh would wait
+// behind everybody's questions, and he with it.
+func TestRefreshThatSomebodyWaitsForIsUrgent(t *testing.T) {
+	const name = "db1.database.windows.net."
+	handler := newHandler(t, newChanging(t, sql[name+" A"]).address, "", longAgo)
+	asked, _ := askAt(t, handler, name, 0)
+	service := handler.current.Load().service
+	urgent := make(chan struct{})
+	service.flights.board(flightKey{asked.query.key, asked.route.id, service.cache.Epoch()}, urgent)
+	for range 2 {
+		again := &outcome{query: asked.query, match: asked.match, route: asked.route}
+		service.fetch(t.Context(), again, 0)
+	}
+	select {
+	case <-urgent:
+	default:
+		t.Error("the refresh was not told that somebody waits")
 	}
 }
 

@@ -19,6 +19,9 @@ type flight[V any] struct {
 	landed chan struct{}
 	value  V
 	err    error
+	// urgent is closed when somebody waits; nil where that changes nothing.
+	urgent chan struct{}
+	hurry  sync.Once
 }
 
 // join returns the flight of a key: the one that is on its way, or a new one
@@ -26,14 +29,15 @@ type flight[V any] struct {
 // can cancel it, for others may wait too. Shared reports that somebody else
 // had asked already.
 func (f *flights[K, V]) join(key K, ask func() (V, error)) (joined *flight[V], shared bool) {
-	if joined, shared = f.board(key); !shared {
+	if joined, shared = f.board(key, nil); !shared {
 		go f.run(key, joined, ask)
 	}
 	return joined, shared
 }
 
-// board is join for a caller who runs a new flight himself, which he must.
-func (f *flights[K, V]) board(key K) (joined *flight[V], shared bool) {
+// board is join for a caller who runs a new flight himself, which he must. Urgent, which
+// may be nil, is for him to know when somebody waits for a flight that nobody did before.
+func (f *flights[K, V]) board(key K, urgent chan struct{}) (joined *flight[V], shared bool) {
 	f.mutex.Lock()
 	defer f.mutex.Unlock()
 	if pending, exists := f.pending[key]; exists {
@@ -42,7 +46,7 @@ func (f *flights[K, V]) board(key K) (joined *flight[V], shared bool) {
 	if f.pending == nil {
 		f.pending = map[K]*flight[V]{}
 	}
-	started := &flight[V]{landed: make(chan struct{})}
+	started := &flight[V]{landed: make(chan struct{}), urgent: urgent}
 	f.pending[key] = started
 	return started, false
 }
@@ -59,6 +63,13 @@ func (f *flights[K, V]) run(key K, started *flight[V], ask func() (V, error)) {
 		close(started.landed)
 	}()
 	started.value, started.err = ask()
+}
+
+// isAwaited says that somebody waits for the flight now.
+func (f *flight[V]) isAwaited() {
+	if f.urgent != nil {
+		f.hurry.Do(func() { close(f.urgent) })
+	}
 }
 
 // hasLanded reports whether wait would not have to wait.

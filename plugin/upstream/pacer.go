@@ -40,9 +40,11 @@ type pacer struct {
 	refused  uint64
 }
 
-// applicant is a query that waits for its ticket.
+// applicant is a query that waits for its ticket. The pacer's lock guards all but granted.
 type applicant struct {
 	granted chan *ticket // holds one, so that nobody waits for the applicant
+	class   priority
+	place   *list.Element // in the queue of its class, until it is granted
 }
 
 func newPacer(b Budget) *pacer {
@@ -74,8 +76,9 @@ func (p *pacer) set(b Budget) {
 // waiting meanwhile. reserve is the time before the context's deadline in which a
 // query is not worth sending any more, because its reply would come too late. The
 // error is ErrOverBudget, at once where it is foreseen, ErrClosed, the context's, or
-// context.Canceled once lost, which may be nil, is closed.
-func (p *pacer) acquire(ctx context.Context, class priority, lost <-chan struct{}, reserve func() time.Duration, waiting *atomic.Bool) (*ticket, error) {
+// context.Canceled once lost, which may be nil, is closed. Once urgent is closed, which may
+// be nil too, it is a client's query.
+func (p *pacer) acquire(ctx context.Context, class priority, lost, urgent <-chan struct{}, reserve func() time.Duration, waiting *atomic.Bool) (*ticket, error) {
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
@@ -98,7 +101,7 @@ func (p *pacer) acquire(ctx context.Context, class priority, lost <-chan struct{
 		return nil, ErrOverBudget
 	}
 	a := &applicant{granted: make(chan *ticket, 1)}
-	place := p.queues[class].PushBack(a)
+	p.enqueue(a, class)
 	p.waited++
 	p.arm(now)
 	p.mu.Unlock()
@@ -107,39 +110,63 @@ func (p *pacer) acquire(ctx context.Context, class priority, lost <-chan struct{
 		waiting.Store(true)
 		defer waiting.Store(false)
 	}
-	return p.await(ctx, lost, a, class, place, patience)
+	return p.await(ctx, lost, urgent, a, patience)
+}
+
+func (p *pacer) enqueue(a *applicant, class priority) {
+	a.class, a.place = class, p.queues[class].PushBack(a)
 }
 
 // await waits until a ticket is granted or patience is over.
-func (p *pacer) await(ctx context.Context, lost <-chan struct{}, a *applicant, class priority, place *list.Element, patience time.Duration) (*ticket, error) {
+func (p *pacer) await(ctx context.Context, lost, urgent <-chan struct{}, a *applicant, patience time.Duration) (*ticket, error) {
 	over := time.NewTimer(patience)
 	defer over.Stop()
-	var err error
-	select {
-	case t := <-a.granted:
-		t.ready = time.Now()
-		return t, nil
-	case <-over.C:
-		err = ErrOverBudget
-	case <-ctx.Done():
-		err = ctx.Err()
-	case <-lost:
-		err = context.Canceled
-	case <-p.closing:
-		err = ErrClosed
+	for {
+		select {
+		case t := <-a.granted:
+			t.ready = time.Now()
+			return t, nil
+		case <-urgent:
+			urgent = nil
+			p.promote(a)
+		case <-over.C:
+			return nil, p.leave(a, ErrOverBudget)
+		case <-ctx.Done():
+			return nil, p.leave(a, ctx.Err())
+		case <-lost:
+			return nil, p.leave(a, context.Canceled)
+		case <-p.closing:
+			return nil, p.leave(a, ErrClosed)
+		}
 	}
+}
+
+// promote lets an applicant of low priority stand with the clients'.
+func (p *pacer) promote(a *applicant) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if a.class == client || len(a.granted) > 0 {
+		return
+	}
+	p.queues[a.class].Remove(a.place)
+	p.enqueue(a, client)
+	p.serve(time.Now())
+}
+
+// leave ends an applicant's waiting, and returns why.
+func (p *pacer) leave(a *applicant, why error) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	select {
 	case t := <-a.granted: // meanwhile
 		p.giveBack(t)
 	default:
-		p.queues[class].Remove(place)
+		p.queues[a.class].Remove(a.place)
 	}
-	if err == ErrOverBudget {
+	if why == ErrOverBudget {
 		p.refused++
 	}
-	return nil, err
+	return why
 }
 
 // wouldWait reports whether a client's query would have to wait for its ticket now.

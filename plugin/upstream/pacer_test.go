@@ -15,11 +15,12 @@ import (
 
 // line records who gets a ticket when.
 type line struct {
-	pacer *pacer
-	start time.Time
-	group sync.WaitGroup
-	mu    sync.Mutex
-	got   []string
+	pacer  *pacer
+	start  time.Time
+	urgent chan struct{}
+	group  sync.WaitGroup
+	mu     sync.Mutex
+	got    []string
 }
 
 func newLine(b Budget) *line { return &line{pacer: newPacer(b), start: time.Now()} }
@@ -27,7 +28,7 @@ func newLine(b Budget) *line { return &line{pacer: newPacer(b), start: time.Now(
 // join lets somebody apply for a ticket, behind all who have before.
 func (l *line) join(ctx context.Context, name string, class priority) {
 	l.group.Go(func() {
-		ticket, err := l.pacer.acquire(ctx, class, nil, noReserve, nil)
+		ticket, err := l.pacer.acquire(ctx, class, nil, l.urgent, noReserve, nil)
 		if err == nil {
 			_ = ticket.depart(ctx, nil)
 			ticket.left()
@@ -66,6 +67,43 @@ func TestPacerOrder(t *testing.T) {
 	})
 }
 
+// What becomes urgent goes behind the clients' queries of that moment, and before later ones.
+func TestPacerUrgent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLine(Budget{PerSecond: 10})
+		l.join(t.Context(), "first", client)
+		l.join(t.Context(), "patient", low)
+		l.urgent = make(chan struct{})
+		l.join(t.Context(), "prefetch", low)
+		l.join(t.Context(), "second", client)
+		close(l.urgent)
+		synctest.Wait()
+		l.join(t.Context(), "third", client)
+		l.group.Wait()
+		l.want(t, "first@0s", "second@105ms", "prefetch@211ms", "third@316ms", "patient@421ms")
+	})
+}
+
+// What is urgent when it applies is a client's query, and so is all that is not low.
+func TestPriorityOf(t *testing.T) {
+	urgent, patient := make(chan struct{}), make(chan struct{})
+	close(urgent)
+	for _, tc := range []struct {
+		name string
+		ctx  context.Context
+		want priority
+	}{
+		{"usual", t.Context(), client},
+		{"low", LowPriority(t.Context()), low},
+		{"low until later", LowPriorityUntil(t.Context(), patient), low},
+		{"low until before", LowPriorityUntil(t.Context(), urgent), client},
+	} {
+		if got, _ := priorityOf(tc.ctx, new(query)); got != tc.want {
+			t.Errorf("priorityOf(%s) = %v, want %v", tc.name, got, tc.want)
+		}
+	}
+}
+
 // Who cannot be served in time is told at once, who may be waits until it cannot.
 func TestPacerForesees(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -92,7 +130,7 @@ func TestPacerReserve(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPacer(Budget{PerSecond: 1})
 		reserve := func() time.Duration { return 300 * time.Millisecond }
-		ticket, err := p.acquire(t.Context(), client, nil, reserve, nil)
+		ticket, err := p.acquire(t.Context(), client, nil, nil, reserve, nil)
 		if err != nil || ticket.depart(t.Context(), nil) != nil {
 			t.Fatal(err)
 		}
@@ -102,7 +140,7 @@ func TestPacerReserve(t *testing.T) {
 			want   error
 		}{{1300 * time.Millisecond, ErrOverBudget}, {1400 * time.Millisecond, nil}} {
 			ctx, cancel := context.WithTimeout(t.Context(), tc.within)
-			if _, err := p.acquire(ctx, client, nil, reserve, nil); !errors.Is(err, tc.want) {
+			if _, err := p.acquire(ctx, client, nil, nil, reserve, nil); !errors.Is(err, tc.want) {
 				t.Errorf("acquire within %v = %v, want %v", tc.within, err, tc.want)
 			}
 			cancel()

@@ -22,17 +22,29 @@ type lowPriority struct{}
 // clients' questions leave: those of prefetch, warm-up and the like. They wait behind
 // every client's question, use neither the last quarter of a burst nor that of the
 // outstanding queries, and otherwise are asked as usual.
-func LowPriority(ctx context.Context) context.Context {
-	return context.WithValue(ctx, lowPriority{}, true)
+func LowPriority(ctx context.Context) context.Context { return LowPriorityUntil(ctx, nil) }
+
+// LowPriorityUntil is LowPriority until urgent is closed, because somebody waits for the
+// answer now. From then on they are clients' questions, those too that wait already: they
+// stand behind the clients' that wait in that moment.
+func LowPriorityUntil(ctx context.Context, urgent <-chan struct{}) context.Context {
+	return context.WithValue(ctx, lowPriority{}, urgent)
 }
 
-func priorityOf(ctx context.Context, q *query) priority {
-	switch {
-	case q.probe:
-		return probe
-	case ctx.Value(lowPriority{}) != nil:
-		return low
+// priorityOf returns the priority of a query at this moment, and for a low one what is
+// closed when it is a client's; nil if that never happens.
+func priorityOf(ctx context.Context, q *query) (now priority, urgent <-chan struct{}) {
+	if q.probe {
+		return probe, nil
+	}
+	urgent, isLow := ctx.Value(lowPriority{}).(<-chan struct{})
+	if !isLow {
+		return client, nil
+	}
+	select {
+	case <-urgent:
+		return client, nil
 	default:
-		return client
+		return low, urgent
 	}
 }

@@ -239,7 +239,8 @@ func (s *Server) askOver(ctx context.Context, t transport, q *query, waiting *at
 // reply.
 func (s *Server) send(ctx context.Context, t transport, q *query, waiting *atomic.Bool) result {
 	r := result{transport: t.protocol()}
-	permit, err := s.pacer.acquire(ctx, priorityOf(ctx, q), q.lost, s.replyTime, waiting)
+	class, urgent := priorityOf(ctx, q)
+	permit, err := s.pacer.acquire(ctx, class, q.lost, urgent, s.replyTime, waiting)
 	if err != nil {
 		r.err = s.refusal(err)
 		return r
