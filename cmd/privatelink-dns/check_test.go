@@ -57,14 +57,9 @@ func TestCheckOfNoFile(t *testing.T) {
 	}
 }
 
-// TestCheckOfTheExample: what a newcomer is given has no mistake, and nothing is asked
-// for but a state directory.
+// TestCheckOfTheExample: what a newcomer is given has no mistake, and nothing to remark.
 func TestCheckOfTheExample(t *testing.T) {
-	if _, err := os.Stat("../../Corefile.example"); err != nil {
-		t.Fatal(err)
-	}
-	printed, code := checkIn(t, "../../Corefile.example", false)
-	if code != codeFound || strings.Count(printed, "\n") != 2 || !strings.Contains(printed, "[no-state]") {
-		t.Errorf("check of Corefile.example = %d\n%swant a remark about state alone", code, printed)
+	if printed, code := checkIn(t, "../../Corefile.example", false); code != 0 {
+		t.Errorf("check of Corefile.example = %d\n%swant no remark", code, printed)
 	}
 }
