@@ -74,6 +74,7 @@ func (l *Lab) ipWith(inside *namespace, files []*os.File, commands ...string) {
 type Host struct {
 	lab       *Lab
 	name      string
+	port      string // the bridge's end of its link
 	addresses []string
 	directory string
 	namespace *namespace
@@ -83,9 +84,9 @@ type Host struct {
 // from.
 func (l *Lab) Host(name string, addresses ...string) *Host {
 	l.t.Helper()
-	h := &Host{lab: l, name: name, addresses: addresses, namespace: l.namespace()}
 	l.hosts++
 	port := "port" + strconv.Itoa(l.hosts)
+	h := &Host{lab: l, name: name, port: port, addresses: addresses, namespace: l.namespace()}
 	h.directory = filepath.Join(l.directory, port)
 	if err := os.Mkdir(h.directory, 0o755); err != nil {
 		l.t.Fatal(err)
