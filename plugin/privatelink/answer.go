@@ -10,6 +10,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/privatelink-dns/privatelink-dns/plugin/cache"
+	"github.com/privatelink-dns/privatelink-dns/plugin/policy"
 	"github.com/privatelink-dns/privatelink-dns/plugin/upstream"
 	"github.com/privatelink-dns/privatelink-dns/plugin/verdict"
 	"github.com/privatelink-dns/privatelink-dns/plugin/wire"
@@ -20,6 +21,9 @@ const (
 	// 8767, section 5): little where the upstream is known to be failing.
 	patienceWhileFailing = 100 * time.Millisecond
 	patienceOtherwise    = 1800 * time.Millisecond
+	// patienceBeforeWithholding is how long an answer is waited for where its lack is
+	// withheld. BIND waits 1.2 s for a forwarder before it asks elsewhere.
+	patienceBeforeWithholding = 900 * time.Millisecond
 	// staleTTL, in seconds, is what a stale answer may be kept for downstream.
 	staleTTL = 30
 )
@@ -80,21 +84,31 @@ func (s *service) kept(o *outcome) cache.Hit {
 // answer asks for a fresh answer and, where none comes in time, tells one that has
 // expired, while the question goes on.
 func (s *service) answer(ctx context.Context, o *outcome) {
-	if !o.stale.Exists() {
-		s.fetch(ctx, o, replyTime)
-		if !o.answered() {
-			s.useUnsigned(o)
-		}
-		return
-	}
-	patience := patienceOtherwise
-	if failing(o.route.groupOf(o.stale)) {
-		patience = patienceWhileFailing
-	}
-	s.fetch(ctx, o, patience)
-	if !o.answered() {
+	s.fetch(ctx, o, s.patience(o))
+	switch {
+	case o.answered():
+	case o.stale.Exists():
 		s.use(o, o.stale, fromStale)
+	default:
+		s.useUnsigned(o)
 	}
+}
+
+// patience is how long a client waits for a fresh answer.
+func (s *service) patience(o *outcome) time.Duration {
+	patience := replyTime
+	switch {
+	case !o.stale.Exists():
+	case failing(o.route.groupOf(o.stale)):
+		patience = patienceWhileFailing
+	default:
+		patience = patienceOtherwise
+	}
+	// A stub asks nobody else.
+	if s.hurries && o.decision.Class != policy.Stub && s.policy.Guard.Protects(o.query.name, verdict.Chain{}, s.catalog) {
+		patience = min(patience, patienceBeforeWithholding)
+	}
+	return patience
 }
 
 // useUnsigned answers a client that takes DNSSEC records with what is kept for

@@ -150,6 +150,7 @@ func (s *service) traceless(q *query, kept bool) (*service, error) {
 	quiet.flights = &flights[flightKey, *outcome]{}
 	quiet.owners = &owners{}
 	quiet.suspects = make(chan string, cap(s.suspects))
+	quiet.hurries = false // nobody asks elsewhere meanwhile, and the cause is worth waiting for
 	if !kept {
 		return &quiet, nil
 	}

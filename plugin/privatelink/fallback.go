@@ -198,7 +198,7 @@ func (s *service) judge(o *outcome) *outcome {
 		return o.explainOverride()
 	}
 	if !o.answered() {
-		return o
+		return s.judgeFailure(o)
 	}
 	protected := s.policy.Guard.Protects(o.query.name, o.finding.Chain, s.catalog)
 	meaning := o.finding.Verdict
@@ -214,6 +214,17 @@ func (s *service) judge(o *outcome) *outcome {
 		return o.diagnose().passOnError()
 	}
 	return o.withhold(s.withholdServfail)
+}
+
+// judgeFailure withholds what is not there: a downstream server that is told of the
+// failure asks elsewhere, and gets a public address.
+func (s *service) judgeFailure(o *outcome) *outcome {
+	if o.rcode != dns.RcodeServerFailure || s.withholdServfail || !s.policy.Guard.Protects(o.query.name, verdict.Chain{}, s.catalog) {
+		return o
+	}
+	o.decision.Action, o.decision.Rule = policy.Withhold, policy.MustBePrivate
+	o.stop(dns.RcodeSuccess, dns.ExtendedErrorCodeFiltered, "withheld: this name must be private, and there is no answer: "+o.extendedError.Text)
+	return o
 }
 
 // confirmedDown waits for the probers' word on a group whose servers were silent to one

@@ -143,7 +143,7 @@ func TestFallbackAfterOutage(t *testing.T) {
 		{"a resource without a private endpoint", "route . azure outage=public", "web1.database.windows.net.", dns.RcodeSuccess, "203.0.113.10", true},
 		{"no fallback unless written", "route . azure missing=public", "web1.database.windows.net.", dns.RcodeServerFailure, "", false},
 		{"a resource with a private endpoint", "route . azure outage=public", "db1.database.windows.net.", dns.RcodeServerFailure, "", true},
-		{"a name that must be private", "route . azure outage=public\nmust-private web1.database.windows.net", "web1.database.windows.net.", dns.RcodeServerFailure, "", false},
+		{"a name that must be private", "route . azure outage=public\nmust-private web1.database.windows.net", "web1.database.windows.net.", dns.RcodeSuccess, "", false},
 		{"a chain that leads to one", "route . azure outage=public\nmust-private db9.database.windows.net", "sql.example.org.", dns.RcodeServerFailure, "", true},
 		{"a chase", "route . azure outage=public\nclients resolver 10.30.0.4", "partner1.privatelink.database.windows.net.", dns.RcodeServerFailure, "", false},
 	}

@@ -8,12 +8,13 @@ import (
 	"github.com/privatelink-dns/privatelink-dns/plugin/wire"
 )
 
-// rejectionTTL is how long, in seconds, an NXDOMAIN by policy may be kept, and
-// withheldTTL a NODATA in place of an answer that is withheld: short, so that a
-// change works soon.
+// rejectionTTL is how long, in seconds, an NXDOMAIN by policy may be kept,
+// withheldTTL a NODATA in place of an answer that is withheld, and failureTTL one in
+// place of a failure: short, so that a change works soon.
 const (
 	rejectionTTL = 10
 	withheldTTL  = 5
+	failureTTL   = 1
 )
 
 // appendReply appends the reply as the client is given it, whatever it came over,
@@ -63,6 +64,9 @@ func (o *outcome) ownNegative() ([]byte, error) {
 		soa = ownSOA(o.match.ZoneName(o.query.name), rejectionTTL)
 	case dns.RcodeSuccess:
 		soa = ownSOA(o.query.name, withheldTTL)
+		if !o.withheld {
+			soa = ownSOA(o.query.name, failureTTL)
+		}
 	default:
 		return nil, nil
 	}

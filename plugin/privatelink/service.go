@@ -45,6 +45,8 @@ type service struct {
 	now func() time.Time
 	// withholdServfail answers SERVFAIL in place of NODATA where an answer is withheld.
 	withholdServfail bool
+	// hurries: what is withheld is withheld before a downstream server asks elsewhere.
+	hurries bool
 }
 
 // build makes a service of a configuration that has no mistakes of its own. It
@@ -108,6 +110,7 @@ func build(c *config, shared *slot) (*service, error) {
 		suspects:         make(chan string, 16),
 		now:              time.Now,
 		withholdServfail: c.withholdServfail,
+		hurries:          !c.withholdServfail,
 	}, nil
 }
 
