@@ -14,9 +14,14 @@ type Forwarding struct {
 	Conditional []Forwarder
 	// Default is the server for everything else.
 	Default string
+	// Root, in place of Default, has BIND resolve everything else by itself,
+	// beginning at this server.
+	Root string
 	// First lets BIND resolve by itself what a conditional forwarder does not
 	// answer: its default. The others do not have it, or not by default.
 	First bool
+	// Options are further options of BIND, as in named.conf.
+	Options string
 }
 
 // Forwarder sends a domain to a server.
@@ -58,7 +63,15 @@ func (h *Host) BIND(forwarding Forwarding) *Process {
 		mode = "first"
 	}
 	var config strings.Builder
-	fmt.Fprintf(&config, namedOptions, h.directory, fmt.Sprintf("recursion yes; allow-recursion { any; }; forward only; forwarders { %s; };", forwarding.Default))
+	recursion := "recursion yes; allow-recursion { any; }; " + forwarding.Options
+	if forwarding.Root == "" {
+		recursion += fmt.Sprintf(" forward only; forwarders { %s; };", forwarding.Default)
+	}
+	fmt.Fprintf(&config, namedOptions, h.directory, recursion)
+	if forwarding.Root != "" {
+		h.write("hints", ". 3600000 NS root.\nroot. 3600000 A %s\n", forwarding.Root)
+		config.WriteString("zone \".\" { type hint; file \"hints\"; };\n")
+	}
 	for _, f := range forwarding.Conditional {
 		fmt.Fprintf(&config, "zone %q { type forward; forward %s; forwarders { %s; }; };\n", f.Domain, mode, f.Server)
 	}
@@ -83,6 +96,15 @@ func (h *Host) DomainController(domain string) *Process {
 	h.write("zone", "%s", zone.String())
 	options := fmt.Sprintf(namedOptions, h.directory, "recursion no;")
 	return h.named(options + fmt.Sprintf("zone %q { type primary; file \"zone\"; };\n", domain))
+}
+
+// Internet starts BIND 9 as the name server of a root zone that holds the records
+// of all the internet, at all addresses of the host.
+func (h *Host) Internet(records ...string) *Process {
+	h.lab.t.Helper()
+	h.write("zone", "$TTL 5\n. SOA root. root. 1 900 600 86400 5\n. NS root.\nroot. A %s\n%s\n", h.Address(), strings.Join(records, "\n"))
+	options := fmt.Sprintf(namedOptions, h.directory, "recursion no;")
+	return h.named(options + "zone \".\" { type primary; file \"zone\"; };\n")
 }
 
 func (h *Host) named(config string) *Process {
