@@ -19,7 +19,7 @@ const maxCrossings = 4
 // the private zone. The tail's own fallbacks apply to it, and those of the head do not:
 // it reports whether the answer is now that of a tail.
 func (s *service) crossRoutes(ctx context.Context, o *outcome) (crossed bool) {
-	if o.crossings == maxCrossings || o.fallback != noFallback || o.route.override {
+	if o.crossings == maxCrossings || o.fallback != noFallback || o.route.override || wantsCNAME(o.query.qtype) {
 		return false
 	}
 	for index, link := range o.finding.Chain.Links {
@@ -36,6 +36,10 @@ func (s *service) crossRoutes(ctx context.Context, o *outcome) (crossed bool) {
 	}
 	return s.finishChain(ctx, o)
 }
+
+// wantsCNAME reports whether a question is answered by a CNAME itself, and so not by
+// what its target has (RFC 1034 section 3.6.2).
+func wantsCNAME(qtype uint16) bool { return qtype == dns.TypeCNAME || qtype == dns.TypeANY }
 
 // tailOf is the question for the tail of an outcome's chain.
 func (s *service) tailOf(o *outcome, name string, match catalog.Match, way *route) *outcome {
@@ -71,7 +75,7 @@ func (s *service) finishChain(ctx context.Context, o *outcome) (finished bool) {
 // brokenOff reports whether a chain ends without records and without an SOA record,
 // which would say that there are none.
 func brokenOff(o *outcome) bool {
-	if o.finding.Verdict != verdict.NoData || o.query.qtype == dns.TypeCNAME {
+	if o.finding.Verdict != verdict.NoData {
 		return false
 	}
 	return !slices.ContainsFunc(o.answer.Msg.Ns, func(record dns.RR) bool { return record.Header().Rrtype == dns.TypeSOA })
