@@ -70,7 +70,7 @@ func (s *service) recall(o *outcome) (settled bool) {
 // kept looks a question up.
 func (s *service) kept(o *outcome) cache.Hit {
 	hit := s.cache.Get(&o.query.key, o.query.arrived)
-	if !o.route.owns(hit.Entry) {
+	if !s.owns(o, hit.Entry) {
 		return cache.Hit{} // a reload gave the name to another group
 	}
 	if !o.route.owns(hit.Failure) {
@@ -120,7 +120,7 @@ func (s *service) useUnsigned(o *outcome) {
 		return
 	}
 	key.DO = false
-	if hit := s.cache.Get(&key, o.query.arrived); hit.Entry.Exists() && o.route.owns(hit.Entry) {
+	if hit := s.cache.Get(&key, o.query.arrived); hit.Entry.Exists() && s.owns(o, hit.Entry) {
 		s.use(o, hit.Entry, fromStale)
 	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"github.com/privatelink-dns/privatelink-dns/plugin/cache"
 	"github.com/privatelink-dns/privatelink-dns/plugin/catalog"
 	"github.com/privatelink-dns/privatelink-dns/plugin/verdict"
 )
@@ -106,6 +107,36 @@ func (s *service) appendAnswer(o *outcome, index int, tail *outcome) {
 	o.answer.Attempts = append(o.answer.Attempts, tail.answer.Attempts...)
 	o.fallback = tail.fallback
 	o.finding = s.findingOf(&o.query, o.answer.Msg)
+}
+
+// tailRoutes are the other routes that a kept answer came by: those of the catalogued
+// names of its chain.
+func (s *service) tailRoutes(o *outcome, entry cache.Entry) []*route {
+	if o.route.override {
+		return nil
+	}
+	var reader verdict.Reader
+	var tails []*route
+	for _, link := range reader.Of(o.query.name, o.query.qtype, entry.Message(), s.catalog, s.private).Chain.Links {
+		match := s.catalog.Match(link.Target)
+		if match.Namespace == nil {
+			continue
+		}
+		if way := s.routes.find(link.Target, match); way != nil && way.group != o.route.group && !slices.Contains(tails, way) {
+			tails = append(tails, way)
+		}
+	}
+	return tails
+}
+
+// owns reports whether a kept answer is that of the outcome's route. What a fallback
+// brought behind a crossing is for the tail's route to have.
+func (s *service) owns(o *outcome, entry cache.Entry) bool {
+	if o.route.owns(entry) {
+		return true
+	}
+	meta := entry.Meta()
+	return meta.Group == o.route.id && slices.ContainsFunc(s.tailRoutes(o, entry), func(tail *route) bool { return tail.has(fallbackOf(meta.Flags)) })
 }
 
 // headOf keeps the CNAMEs from name up to and with the link of the index, in

@@ -40,13 +40,18 @@ func (r *route) owns(entry cache.Entry) bool {
 		return true
 	}
 	meta := entry.Meta()
-	switch fallbackOf(meta.Flags) {
+	return meta.Group == r.id && r.has(fallbackOf(meta.Flags))
+}
+
+// has reports whether the route has a fallback.
+func (r *route) has(way fallback) bool {
+	switch way {
 	case afterMissing:
-		return meta.Group == r.id && r.missing != nil
+		return r.missing != nil
 	case afterOutage:
-		return meta.Group == r.id && r.outage != nil
+		return r.outage != nil
 	}
-	return meta.Group == r.id
+	return true
 }
 
 // identify makes a route's id of the names of the groups it asks. Their servers and the

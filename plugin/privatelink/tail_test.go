@@ -2,8 +2,11 @@ package privatelink
 
 import (
 	"testing"
+	"time"
 
 	"github.com/miekg/dns"
+
+	"github.com/privatelink-dns/privatelink-dns/plugin/policy"
 )
 
 // Who asks for a CNAME itself is answered by it, whatever its target has.
@@ -20,5 +23,35 @@ func TestQuestionForTheCNAMEDoesNotCross(t *testing.T) {
 				t.Errorf("%s = %s %q, want NOERROR and the CNAME", dns.TypeToString[qtype], dns.RcodeToString[reply.Rcode], got)
 			}
 		}
+	}
+}
+
+// What a tail's fallback brought is the tail's, and the head's route need have none.
+func TestTailsFallbackIsKept(t *testing.T) {
+	const name = "partner.corp.example."
+	const routes = "route catalog azure missing=public\nroute corp.example corp\n"
+	other, head := newPublic(t), newChanging(t, records("partner.corp.example. 300 IN CNAME partner1.database.windows.net.", "partner1.database.windows.net. 60 IN A 203.0.113.11"))
+	handler := withFallbacks(t, linked(t), other, "upstream corp "+head.address+"\n"+routes)
+	for later := range 5 {
+		if _, reply := askAt(t, handler, name, time.Duration(later)*time.Second); lastAddress(reply) != "203.0.113.11" {
+			t.Fatalf("%s = %v, want 203.0.113.11", name, reply)
+		}
+	}
+	if asked := head.asked.Load(); asked != 1 {
+		t.Errorf("the head's upstream was asked %d times in 5 s, want once", asked)
+	}
+}
+
+func TestReloadThatTakesTheTailsFallbackAway(t *testing.T) {
+	const name = "partner.corp.example."
+	shared, other := newSlot(), newPublic(t)
+	groups := "upstream azure " + linked(t) + "\nupstream public " + other.address + "\nupstream corp " + corp(t) + "\nroute corp.example corp\n"
+	first := buildOn(t, shared, groups+"route catalog azure missing=public")
+	first.policy.Chains = policy.NewChaseMemory(1, longAgo)
+	askAt(t, handlerOf(first), name, 0)
+	second := buildOn(t, shared, groups+"route catalog azure")
+	second.policy.Chains = policy.NewChaseMemory(1, longAgo)
+	if _, reply := askAt(t, handlerOf(second), name, time.Second); reply.Rcode != dns.RcodeNameError {
+		t.Errorf("%s = %v, want NXDOMAIN", name, reply)
 	}
 }
