@@ -17,7 +17,7 @@ help: ## list the targets
 
 .PHONY: build
 build: ## build bin/privatelink-dns
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.release=$(RELEASE)' -o $(BINARY) ./cmd/privatelink-dns
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '-s -w -X main.release=$(RELEASE)' -o $(BINARY) ./cmd/privatelink-dns
 
 .PHONY: run
 run: build ## serve Corefile.example on 127.0.0.1:1053, with the simulator behind it

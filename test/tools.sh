@@ -12,6 +12,8 @@ need dnsmasq dnsmasq-base
 need ip iproute2
 need gcc gcc
 need dnsperf dnsperf
+need systemd-analyze systemd
+need strace strace
 [ "${1:-}" != bench ] || need dnsdist dnsdist
 need promtool prometheus
 [ -n "$missing" ] || exit 0
