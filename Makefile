@@ -64,6 +64,19 @@ prove: tools build ## the long proofs: budget, storm, outage, leaks, memory; fig
 fuzz: ## every fuzz target for FUZZTIME (30s)
 	@test/fuzz.sh $(or $(FUZZTIME),30s)
 
+.PHONY: sbom
+sbom: build ## a bill of materials of bin/privatelink-dns, CycloneDX: bin/privatelink-dns.cdx.json
+	$(GO) run ./test/supply bill $(BINARY) >$(BINARY).cdx.json
+
+.PHONY: licences
+licences: ## write LICENCES.md anew, after a change in go.mod
+	$(GO) run ./test/supply licences >LICENCES.md.new
+	mv LICENCES.md.new LICENCES.md
+
+.PHONY: reproduce
+reproduce: ## build what is committed twice, in different places, and compare
+	@test/reproduce.sh
+
 .PHONY: clean
 clean: ## remove what was built
 	rm -rf bin
