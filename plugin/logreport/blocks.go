@@ -67,11 +67,31 @@ func (b *blockReader) readAll(ctx context.Context, sources []Source) (errs []err
 	return errs
 }
 
-// work reads blocks until there are no more.
-func (b *blockReader) work(t *tally) {
+// work gives every line of the blocks to add until there are no more, and keeps what
+// add finds wrong with them.
+func (b *blockReader) work(found *mistakes, add func(line []byte) error) {
 	for full := range b.full {
-		t.addBlock(full)
+		full.eachLine(found, add)
 		b.free <- full
+	}
+}
+
+// eachLine gives the lines of a block to add, without their ends.
+func (b *block) eachLine(found *mistakes, add func(line []byte) error) {
+	number := b.line
+	for data := b.data; len(data) > 0; number++ {
+		line := data
+		if end := bytes.IndexByte(data, '\n'); end >= 0 {
+			line, data = data[:end], data[end+1:]
+		} else {
+			data = nil
+		}
+		if line = bytes.TrimSuffix(line, []byte{'\r'}); len(line) == 0 {
+			continue
+		}
+		if err := add(line); err != nil {
+			found.add(Mistake{Source: b.name, Line: number, Reason: printable(err.Error()), order: b.order})
+		}
 	}
 }
 

@@ -40,6 +40,10 @@ type decoded struct {
 	UpstreamDuration float64 `json:"upstream_duration_seconds"`
 	Fallback         string  `json:"fallback"`
 	Error            string  `json:"error"`
+	ClientClass      string  `json:"client_class"`
+	Class            string  `json:"qclass"`
+	Chain            texts   `json:"chain"`
+	Answers          texts   `json:"answers"`
 	Duration         float64 `json:"duration_seconds"`
 }
 
@@ -59,6 +63,7 @@ func decode(line []byte, r *record) error {
 		verdictField: d.Verdict, namespaceField: d.Namespace, privatelinkZone: d.PrivatelinkZone, uncatalogued: d.Uncatalogued,
 		policyRule: d.PolicyRule, policyAction: d.PolicyAction, cacheField: d.Cache, group: d.Group, site: d.Site,
 		upstream: d.Upstream, fallback: d.Fallback, errorField: d.Error,
+		clientClass: d.ClientClass, qclass: d.Class, chain: d.Chain.joined(), answers: d.Answers.joined(),
 	} {
 		r.text[field] = []byte(printable(text))
 	}
@@ -71,6 +76,19 @@ func decode(line []byte, r *record) error {
 	}
 	r.time, r.hasTime = at.UnixMicro(), true
 	return nil
+}
+
+// texts is a list of texts.
+type texts []string
+
+// joined is the list as scanTexts reads it. A quote, which only a hostile name has,
+// becomes the decimal escape of a name (RFC 1035 section 5.1), so that textBreak is none.
+func (t texts) joined() string {
+	unquoted := make([]string, len(t))
+	for index, text := range t {
+		unquoted[index] = strings.NewReplacer(`\"`, `\034`, `"`, `\034`).Replace(text)
+	}
+	return strings.Join(unquoted, textBreak)
 }
 
 // microseconds keeps what does not fit at a value that check refuses.

@@ -83,7 +83,7 @@ func Read(ctx context.Context, sources []Source, options Options) (*Report, erro
 	var working sync.WaitGroup
 	for index := range tallies {
 		tallies[index] = newTally(newSelection(options))
-		working.Go(func() { blocks.work(tallies[index]) })
+		working.Go(func() { blocks.work(&tallies[index].mistakes, tallies[index].addLine) })
 	}
 	errs := blocks.readAll(ctx, sources)
 	working.Wait()

@@ -44,6 +44,11 @@ const (
 	upstream
 	fallback
 	errorField
+	clientClass
+	qclass
+	// chain and answers are lists, with textBreak between their texts.
+	chain
+	answers
 
 	textFields
 )

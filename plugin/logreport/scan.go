@@ -25,6 +25,12 @@ func layout() []column {
 			return end
 		}
 	}
+	texts := func(field textField) reader {
+		return func(line []byte, at int, r *record) (end int) {
+			r.text[field], end = scanTexts(line, at)
+			return end
+		}
+	}
 	return []column{
 		{"time", scanTime},
 		{"schema", func(line []byte, at int, r *record) (end int) { r.schema, end = scanInteger(line, at); return end }},
@@ -32,10 +38,10 @@ func layout() []column {
 		{"sample", func(line []byte, at int, r *record) (end int) { r.sample, end = scanInteger(line, at); return end }},
 		{"client_ip", text(clientIP)}, {"client_hash", text(clientHash)}, {"client_port", skip},
 		{"real_client", text(realClient)}, {"real_client_hash", text(realClientHash)}, {"real_client_id", skip}, {"real_client_id_hash", skip},
-		{"server_ip", skip}, {"server_port", skip}, {"transport", skip}, {"client_class", skip},
-		{"query_id", skip}, {"qname", text(qname)}, {"qtype", text(qtype)}, {"qtype_code", skip}, {"qclass", skip}, {"query_flags", skip}, {"query_size", skip},
+		{"server_ip", skip}, {"server_port", skip}, {"transport", skip}, {"client_class", text(clientClass)},
+		{"query_id", skip}, {"qname", text(qname)}, {"qtype", text(qtype)}, {"qtype_code", skip}, {"qclass", text(qclass)}, {"query_flags", skip}, {"query_size", skip},
 		{"rcode", text(rcode)}, {"rcode_code", skip}, {"ede_code", skip}, {"ede_text", text(edeText)}, {"reply_flags", skip}, {"reply_size", skip},
-		{"chain", skip}, {"answers", skip},
+		{"chain", texts(chain)}, {"answers", texts(answers)},
 		{"verdict", text(verdictField)}, {"namespace", text(namespaceField)}, {"privatelink_zone", text(privatelinkZone)}, {"uncatalogued_privatelink", text(uncatalogued)},
 		{"direct", func(line []byte, at int, r *record) (end int) { r.direct, end = scanFlag(line, at); return end }},
 		{"chase", func(line []byte, at int, r *record) (end int) { r.chase, end = scanFlag(line, at); return end }},
@@ -66,6 +72,16 @@ func newScanner() *scanner {
 		s.quoted = append(s.quoted, `"`+c.key+`":`)
 	}
 	return s
+}
+
+// read reads a line without its end, in whatever form it is.
+func (s *scanner) read(line []byte, r *record) error {
+	if !s.scan(line, r) {
+		if err := decode(line, r); err != nil {
+			return err
+		}
+	}
+	return r.check()
 }
 
 // scan reads a line without its end. It reports false where the line is not in
@@ -166,6 +182,30 @@ func scanText(line []byte, at int) (text []byte, end int) {
 	end = at + 1 + length
 	return line[at+1 : end : end], end + 1
 }
+
+// scanTexts reads a list of one text or more, none of which has escapes. It returns
+// what stands between the outermost quotes: the texts, with textBreak between them.
+func scanTexts(line []byte, at int) (texts []byte, end int) {
+	if at >= len(line) || line[at] != '[' {
+		return nil, -1
+	}
+	start := at + 2
+	for {
+		_, end = scanText(line, at+1)
+		switch {
+		case end < 0 || end >= len(line):
+			return nil, -1
+		case line[end] == ']':
+			return line[start : end-1 : end-1], end + 1
+		case line[end] != ',':
+			return nil, -1
+		}
+		at = end
+	}
+}
+
+// textBreak stands between the texts of a list.
+const textBreak = `","`
 
 func scanFlag(line []byte, at int) (flag bool, end int) {
 	switch rest := line[at:]; {

@@ -117,33 +117,9 @@ func (t *tally) extend(microseconds int64) {
 	t.last = max(t.last, microseconds)
 }
 
-// addBlock counts the lines of a block.
-func (t *tally) addBlock(b *block) {
-	number := b.line
-	for data := b.data; len(data) > 0; number++ {
-		line := data
-		if end := bytes.IndexByte(data, '\n'); end >= 0 {
-			line, data = data[:end], data[end+1:]
-		} else {
-			data = nil
-		}
-		if line = bytes.TrimSuffix(line, []byte{'\r'}); len(line) == 0 {
-			continue
-		}
-		if err := t.addLine(line); err != nil {
-			t.mistakes.add(Mistake{Source: b.name, Line: number, Reason: printable(err.Error()), order: b.order})
-		}
-	}
-}
-
 func (t *tally) addLine(line []byte) error {
 	r := &t.record
-	if !t.scanner.scan(line, r) {
-		if err := decode(line, r); err != nil {
-			return err
-		}
-	}
-	if err := r.check(); err != nil {
+	if err := t.scanner.read(line, r); err != nil {
 		return err
 	}
 	if !t.selection.inTime(r) {
