@@ -23,6 +23,7 @@ var allowed = map[string][]string{
 	"plugin/forwarders":   {"plugin/catalog"},
 	"plugin/override":     {},
 	"plugin/logreport":    {},
+	"plugin/replay":       {"plugin/logreport"},
 	"plugin/azuresim":     {"plugin/catalog"},
 	"plugin/privatelink":  {"*"},
 	"cmd/privatelink-dns": {"*"},
