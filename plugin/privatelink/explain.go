@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"strconv"
 	"strings"
 	"time"
 
@@ -46,7 +47,7 @@ func (r *ExplainRequest) read() (*dns.Msg, error) {
 	}
 	qtype, known := dns.TypeA, true
 	if r.Type != "" {
-		qtype, known = dns.StringToType[strings.ToUpper(r.Type)]
+		qtype, known = typeNamed(strings.ToUpper(r.Type))
 	}
 	if !known {
 		return nil, fmt.Errorf("found type %q, expected one such as A, AAAA, HTTPS, SRV or SOA", r.Type)
@@ -55,6 +56,16 @@ func (r *ExplainRequest) read() (*dns.Msg, error) {
 	message.SetQuestion(name, qtype)
 	message.SetEdns0(wire.AdvertisedSize, false)
 	return message, nil
+}
+
+// typeNamed reads the name of a type, also of one that has none (RFC 3597 section 5).
+func typeNamed(name string) (qtype uint16, known bool) {
+	if qtype, known = dns.StringToType[name]; known {
+		return qtype, true
+	}
+	number, isGeneric := strings.CutPrefix(name, "TYPE")
+	parsed, err := strconv.ParseUint(number, 10, 16)
+	return uint16(parsed), isGeneric && err == nil
 }
 
 // query makes the query of a request, as if it had come in at a time.
