@@ -30,6 +30,6 @@ func newRootCommand() *cobra.Command {
 		SilenceErrors: true,
 	}
 	root.AddCommand(newServeCommand(), newCacheCommand(), newUpstreamsCommand(), newOverrideCommand(), newVersionCommand())
-	root.AddCommand(newForwardersCommand(), newZonesCommand(), newImportCommand(), newExplainCommand(), newReportCommand(), newCheckCommand(), newDoctorCommand())
+	root.AddCommand(newForwardersCommand(), newZonesCommand(), newImportCommand(), newExplainCommand(), newReportCommand(), newCheckCommand(), newDoctorCommand(), newReplayCommand())
 	return root
 }

@@ -20,18 +20,16 @@ const DefaultQuestions = 100_000
 // Question is one of the different questions of a log.
 type Question struct {
 	// Name is lower case, with its final dot; Type such as "AAAA" or "TYPE65280".
-	Name string `json:"name"`
-	Type string `json:"type"`
+	Name string
+	Type string
 	// Client asked last; the zero value where the log does not show it. ClientClass is
 	// what it was declared to be.
-	Client      netip.Addr `json:"client,omitzero"`
-	ClientClass string     `json:"client_class,omitempty"`
-	// Direct: the name lies in a catalogued privatelink zone.
-	Direct bool `json:"direct,omitempty"`
+	Client      netip.Addr
+	ClientClass string
 	// Queries is how often it was asked: a sampled line counts what it stands for.
-	Queries uint64 `json:"queries"`
+	Queries uint64
 	// Answer is the last one. A failure is none, unless there was nothing else.
-	Answer Answer `json:"answer"`
+	Answer Answer
 }
 
 // Answer is what a log says of an answer.
@@ -174,11 +172,10 @@ func (q *questionReader) addLine(line []byte) error {
 // is, nil where there is none.
 func (q *questionReader) counterFor(r *record, clientKnown bool) *uint64 {
 	rule := string(r.text[policyRule])
-	class := string(r.text[qclass])
 	switch {
 	case !q.selection.inTime(r) || !q.selection.takes(r):
 		return &q.counts.PassedOver
-	case rule == "malformed" || rule == "unsupported-operation" || class != "" && class != "IN" || len(r.text[qname]) == 0:
+	case !r.isQuestion(rule):
 		return &q.counts.Unasked
 	case rule == "override":
 		return &q.counts.Overridden
@@ -186,6 +183,12 @@ func (q *questionReader) counterFor(r *record, clientKnown bool) *uint64 {
 		return &q.counts.ByClient
 	}
 	return nil
+}
+
+// isQuestion reports whether a line is of a question that can be asked again.
+func (r *record) isQuestion(rule string) bool {
+	class := string(r.text[qclass])
+	return rule != "malformed" && rule != "unsupported-operation" && (class == "" || class == "IN") && len(r.text[qname]) > 0
 }
 
 // decidedByClient are the rules by which one client is answered and another is not.
@@ -224,7 +227,7 @@ func (q *questionReader) add(r *record, client netip.Addr) *uint64 {
 	}
 	question.Queries += uint64(r.sample)
 	if question.isNewer(r) {
-		question.Client, question.ClientClass, question.Direct = client, shared(r.text[clientClass]), r.direct
+		question.Client, question.ClientClass = client, shared(r.text[clientClass])
 		r.answerInto(&question.Answer)
 	}
 	return &q.counts.Lines

@@ -121,19 +121,31 @@ func compare(question logreport.Question, now logreport.Answer, strict bool) (Ch
 		change.Kind = kindOf(change.From, change.To)
 		return change, true
 	}
-	addresses := sameAddresses(before.Addresses, now.Addresses)
-	switch change.From {
-	case private:
-		change.Kind = Moved
-		return change, !addresses || strict && !slices.Equal(before.Chain, now.Chain)
-	case public, unlinked:
-		change.Kind = Elsewhere
-		return change, end(before.Chain) != end(now.Chain) || strict && !(addresses && slices.Equal(before.Chain, now.Chain))
+	change.Kind = kindOfSame[change.From]
+	return change, !same(change.From, before, &now, strict)
+}
+
+// kindOfSame is the kind of a change between two answers of one state.
+var kindOfSame = map[State]Kind{
+	private: Moved, public: Elsewhere, unlinked: Elsewhere,
+	missing: Different, nodata: Different, other: Different, NXDomain: Different,
+}
+
+// same reports whether two answers of one state are the same.
+func same(state State, before, now *logreport.Answer, strict bool) bool {
+	switch state {
 	case Failed, Refused, Withheld:
-		return change, false
+		return true
+	case private:
+		if !sameAddresses(before.Addresses, now.Addresses) {
+			return false
+		}
+	case public, unlinked:
+		if end(before.Chain) != end(now.Chain) || strict && !sameAddresses(before.Addresses, now.Addresses) {
+			return false
+		}
 	}
-	change.Kind = Different
-	return change, strict && !slices.Equal(before.Chain, now.Chain)
+	return !strict || slices.Equal(before.Chain, now.Chain)
 }
 
 // logged is how many addresses and names a log keeps of an answer.

@@ -38,12 +38,11 @@ const maxOutstanding = 100
 // Change is an answer that is not what it was.
 type Change struct {
 	logreport.Question
-	Kind Kind `json:"-"`
+	Kind Kind
 	// From and To are the states of the answers.
-	From State `json:"from"`
-	To   State `json:"to"`
+	From, To State
 	// Now is the new answer; the question has the one of the log.
-	Now logreport.Answer `json:"now"`
+	Now logreport.Answer
 }
 
 // Unaskable is a question that could not be asked.
