@@ -22,6 +22,7 @@ var allowed = map[string][]string{
 	"plugin/stream":       {},
 	"plugin/forwarders":   {"plugin/catalog"},
 	"plugin/override":     {},
+	"plugin/ratelimit":    {},
 	"plugin/logreport":    {},
 	"plugin/replay":       {"plugin/logreport"},
 	"plugin/azuresim":     {"plugin/catalog"},
