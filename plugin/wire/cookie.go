@@ -16,6 +16,9 @@ type Cookies struct {
 	// Secret is shared by all servers that answer at one address (RFC 9018 section
 	// 4.4). It must be random.
 	Secret [16]byte
+	// Previous is another secret that cookies may be made with, for the time in which
+	// not all servers make them with the same (RFC 9018 section 5); nil for none.
+	Previous *[16]byte
 }
 
 const (
@@ -37,7 +40,7 @@ func (c *Cookies) AppendOption(buffer []byte, q *Query, client netip.Addr, now t
 	copy(cookie[:], q.Cookie()[:clientCookieSize])
 	cookie[clientCookieSize] = cookieVersion
 	binary.BigEndian.PutUint32(cookie[clientCookieSize+4:], uint32(now.Unix()))
-	binary.LittleEndian.PutUint64(cookie[clientCookieSize+8:], c.hash(cookie[:clientCookieSize+8], client))
+	binary.LittleEndian.PutUint64(cookie[clientCookieSize+8:], cookieHash(&c.Secret, cookie[:clientCookieSize+8], client))
 	buffer = binary.BigEndian.AppendUint16(buffer, optionCookie)
 	buffer = binary.BigEndian.AppendUint16(buffer, uint16(len(cookie)))
 	return append(buffer, cookie[:]...)
@@ -55,11 +58,13 @@ func (c *Cookies) Valid(q *Query, client netip.Addr, now time.Time) bool {
 	if age > cookieLife || age < -cookieAhead {
 		return false
 	}
-	return binary.LittleEndian.Uint64(cookie[clientCookieSize+8:]) == c.hash(cookie[:clientCookieSize+8], client)
+	made := binary.LittleEndian.Uint64(cookie[clientCookieSize+8:])
+	return made == cookieHash(&c.Secret, cookie[:clientCookieSize+8], client) ||
+		c.Previous != nil && made == cookieHash(c.Previous, cookie[:clientCookieSize+8], client)
 }
 
-// hash is SipHash-2-4 of the cookie up to the hash and the client's address.
-func (c *Cookies) hash(cookie []byte, client netip.Addr) uint64 {
+// cookieHash is SipHash-2-4 of the cookie up to the hash and the client's address.
+func cookieHash(secret *[16]byte, cookie []byte, client netip.Addr) uint64 {
 	var text [clientCookieSize + 8 + 16]byte
 	length := copy(text[:], cookie)
 	client = client.Unmap()
@@ -70,7 +75,7 @@ func (c *Cookies) hash(cookie []byte, client netip.Addr) uint64 {
 		address := client.As16()
 		length += copy(text[length:], address[:])
 	}
-	return siphash.Hash(binary.LittleEndian.Uint64(c.Secret[:8]), binary.LittleEndian.Uint64(c.Secret[8:]), text[:length])
+	return siphash.Hash(binary.LittleEndian.Uint64(secret[:8]), binary.LittleEndian.Uint64(secret[8:]), text[:length])
 }
 
 // AppendKeepAlive appends the edns-tcp-keepalive option that answers a query's over a

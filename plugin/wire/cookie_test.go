@@ -76,6 +76,27 @@ func TestCookiesOfRFC9018(t *testing.T) {
 	}
 }
 
+// TestSecretsThatRollOver follows two servers through the steps of RFC 9018 section 5: at
+// none does one disown what the other gave.
+func TestSecretsThatRollOver(t *testing.T) {
+	before, after := [16]byte{1}, [16]byte{2}
+	client, now := netip.MustParseAddr("192.0.2.1"), time.Unix(1559731985, 0)
+	first := cookieQuery(t, []byte{1, 2, 3, 4, 5, 6, 7, 8})
+	steps := []*Cookies{{Secret: before}, {Secret: before, Previous: &after}, {Secret: after, Previous: &before}, {Secret: after}}
+	for step, ours := range steps {
+		for other, theirs := range steps {
+			given := cookieQuery(t, ours.AppendOption(nil, first, client, now)[4:])
+			want := theirs.Secret == ours.Secret || theirs.Previous != nil && *theirs.Previous == ours.Secret
+			if together := max(step, other)-min(step, other) <= 1; together && !want {
+				t.Fatalf("steps %d and %d have no secret in common", step, other)
+			}
+			if got := theirs.Valid(given, client, now); got != want {
+				t.Errorf("Valid() in step %d of a cookie of step %d = %v, want %v", other, step, got, want)
+			}
+		}
+	}
+}
+
 func TestKeepAliveIsAnsweredInTenthsOfASecond(t *testing.T) {
 	if got := AppendKeepAlive(nil, &Query{}, time.Second); got != nil {
 		t.Errorf("AppendKeepAlive() = %x without the option, want nothing", got)

@@ -95,6 +95,16 @@ func AppendRcode(buffer []byte, q *Query, rcode int, p Presentation) []byte {
 	return c.finish(buffer, uint8(rcode>>4))
 }
 
+// AppendTruncated appends a reply that says no more than that the client may come by TCP:
+// no error, no record, and TC set (RFC 1035 section 4.1.1). Of p only the error and the
+// options are used.
+func AppendTruncated(buffer []byte, q *Query, p Presentation) []byte {
+	c := composition{start: len(buffer), limit: max(q.Size, MinimumSize), query: q, presentation: &p}
+	buffer = c.appendHead(buffer, 0)
+	c.setFlag(buffer, flagTC)
+	return c.finish(buffer, 0)
+}
+
 // composition is one reply in the making.
 type composition struct {
 	// start is where the reply begins in the buffer.

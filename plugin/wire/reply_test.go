@@ -243,3 +243,22 @@ func TestAppendRcode(t *testing.T) {
 		})
 	}
 }
+
+func TestAppendTruncated(t *testing.T) {
+	q, got := mustRead(t, withEDNS(1232, false)), new(dns.Msg)
+	q.ID = 42
+	before := []byte("behind this")
+	if err := got.Unpack(AppendTruncated(before, q, Presentation{Options: []byte{0, 11, 0, 2, 1, 44}})[len(before):]); err != nil {
+		t.Fatal(err)
+	}
+	if got.Id != 42 || !got.Response || !got.Truncated || got.Rcode != dns.RcodeSuccess || got.Question[0].Name != asked || len(got.Answer)+len(got.Ns) > 0 {
+		t.Errorf("AppendTruncated() = %v, want TC and the question alone", got)
+	}
+	if opt := got.IsEdns0(); opt == nil || len(opt.Option) != 1 {
+		t.Errorf("OPT = %v, want the option in it", opt)
+	}
+	nameless := &Query{Size: MinimumSize}
+	if got := AppendTruncated(nil, nameless, Presentation{}); len(got) != headerSize || got[2]&2 == 0 {
+		t.Errorf("AppendTruncated() = %x without a question, want a header with TC", got)
+	}
+}
