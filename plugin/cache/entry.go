@@ -4,8 +4,6 @@ import (
 	"encoding/binary"
 	"time"
 
-	"github.com/miekg/dns"
-
 	"github.com/privatelink-dns/privatelink-dns/plugin/wire"
 )
 
@@ -188,12 +186,8 @@ const headerSize = 12
 // life is how long something may be used, in whole seconds.
 type life struct{ fresh, stale uint32 }
 
-// newEntry makes the block.
-func newEntry(key *Key, kind Kind, kept bool, meta Meta, times life, now time.Time, message *dns.Msg) (Entry, error) {
-	packed, err := pack(message)
-	if err != nil {
-		return Entry{}, err
-	}
+// newEntry makes the block, with a packed message.
+func newEntry(key *Key, kind Kind, kept bool, meta Meta, times life, now time.Time, packed []byte) Entry {
 	flags := key.flags()
 	if kept && len(key.View) <= maxViewSize {
 		flags |= flagKept
@@ -210,7 +204,7 @@ func newEntry(key *Key, kind Kind, kept bool, meta Meta, times life, now time.Ti
 	binary.LittleEndian.PutUint32(block[atSite:], meta.Site)
 	block[atViewSize] = uint8(len(view))
 	block = append(block, view...)
-	return Entry{block: append(block, packed...)}, nil
+	return Entry{block: append(block, packed...)}
 }
 
 // name returns the question's name in the message, in wire form.

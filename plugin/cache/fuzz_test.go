@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"bytes"
 	"strings"
 	"testing"
 	"time"
@@ -43,6 +44,7 @@ func FuzzMake(f *testing.F) {
 			return
 		}
 		checkTold(t, key, entry)
+		checkPicked(t, key, reply, entry, bounds)
 		c := newCache()
 		c.Put(entry)
 		want := Miss
@@ -54,6 +56,16 @@ func FuzzMake(f *testing.F) {
 		}
 		expect(t, c, key, 0, want)
 	})
+}
+
+// checkPicked compares an entry, which may have been packed the short way, with one that
+// was not.
+func checkPicked(t *testing.T, key *Key, reply *dns.Msg, entry Entry, bounds Lifetimes) {
+	t.Helper()
+	want, err := makePicked(key, key.Question.Presentation(), reply, Meta{}, bounds, start)
+	if err != nil || !bytes.Equal(entry.block, want.block) {
+		t.Fatalf("Make(%v) = %x, want %x (%v)", reply, entry.block, want.block, err)
+	}
 }
 
 func checkTold(t *testing.T, key *Key, entry Entry) {

@@ -60,6 +60,16 @@ func Make(key *Key, reply *dns.Msg, meta Meta, lifetimes Lifetimes, now time.Tim
 	if name == "" {
 		return Entry{}, fmt.Errorf("%w: the question has no name", ErrReply)
 	}
+	var room [plainRoom]byte
+	if packed, least, ok := packPlain(room[:0], key, name, reply, wholeSeconds(lifetimes.MaxTTL)); ok {
+		times, kept := lifeOf(least, reply, lifetimes)
+		return newEntry(key, Positive, kept, meta, times, now, packed), nil
+	}
+	return makePicked(key, name, reply, meta, lifetimes, now)
+}
+
+// makePicked is Make for any reply.
+func makePicked(key *Key, name string, reply *dns.Msg, meta Meta, lifetimes Lifetimes, now time.Time) (Entry, error) {
 	message := &dns.Msg{MsgHdr: dns.MsgHdr{Response: true, Rcode: reply.Rcode, AuthenticatedData: reply.AuthenticatedData}}
 	message.Question = []dns.Question{{Name: name, Qtype: key.Question.Type, Qclass: key.Question.Class}}
 	if reply.Rcode != dns.RcodeSuccess && reply.Rcode != dns.RcodeNameError {
@@ -67,12 +77,25 @@ func Make(key *Key, reply *dns.Msg, meta Meta, lifetimes Lifetimes, now time.Tim
 	}
 	found := pick(key, name, reply, lifetimes)
 	message.Answer, message.Ns = found.answer, found.authority
-	kept := found.complete && found.life > 0 && !reply.Truncated
-	var times life
-	if kept {
-		times = life{fresh: found.life, stale: wholeSeconds(lifetimes.MaxStale)}
+	packed, err := pack(message)
+	if err != nil {
+		return Entry{}, err
 	}
-	return newEntry(key, found.kind, kept, meta, times, now, message)
+	var times life
+	kept := false
+	if found.complete {
+		times, kept = lifeOf(found.life, reply, lifetimes)
+	}
+	return newEntry(key, found.kind, kept, meta, times, now, packed), nil
+}
+
+// lifeOf is the life of a complete answer, by the least of its TTLs, and whether it is
+// kept.
+func lifeOf(least uint32, reply *dns.Msg, lifetimes Lifetimes) (times life, kept bool) {
+	if least == 0 || reply.Truncated {
+		return life{}, false
+	}
+	return life{fresh: least, stale: wholeSeconds(lifetimes.MaxStale)}, true
 }
 
 func makeFailure(key *Key, message *dns.Msg, meta Meta, lifetimes Lifetimes, now time.Time) (Entry, error) {
@@ -81,7 +104,11 @@ func makeFailure(key *Key, message *dns.Msg, meta Meta, lifetimes Lifetimes, now
 	}
 	message.AuthenticatedData = false
 	times := life{fresh: wholeSeconds(lifetimes.FailureTTL), stale: wholeSeconds(lifetimes.RefreshHold)}
-	return newEntry(key, Failure, times.fresh > 0 || times.stale > 0, meta, times, now, message)
+	packed, err := pack(message)
+	if err != nil {
+		return Entry{}, err
+	}
+	return newEntry(key, Failure, times.fresh > 0 || times.stale > 0, meta, times, now, packed), nil
 }
 
 // pack writes a message so that owners equal to the question's name are pointers
