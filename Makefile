@@ -5,9 +5,9 @@ SHELL := /bin/bash
 GO ?= go
 BINARY := bin/privatelink-dns
 RELEASE ?= $(shell git describe --tags --always --dirty 2>/dev/null)
-# What puts load on the machine or compares whole processes runs alone, by make prove.
-LONG = /test/(prove|differential|explain|observe)$$
-PACKAGES = $(shell $(GO) list ./... | grep -vE '$(LONG)')
+# What compares whole processes or puts load on the machine runs after the other tests.
+PROCESSES = ./test/explain ./test/observe ./test/differential
+PACKAGES = $(shell $(GO) list ./... | grep -vE '/test/(prove|explain|observe|differential)$$')
 
 .DEFAULT_GOAL := help
 
@@ -31,12 +31,14 @@ tools: ## install what the tests need (as root, through apt), or say what is mis
 test: tools build lint ## every story, short, with the race detector
 	$(GO) test -race -shuffle=on -timeout 9m $(PACKAGES)
 	$(GO) test -count=1 -v -run 'TestScenarioTable$$' -timeout 5m ./test/lab | grep -vE '^ *(=== |--- PASS)'
-	test/fuzz.sh 10s ./plugin/cache | grep -vE '^(fuzz: elapsed|PASS)'
+	$(GO) test -count=1 -timeout 5m $(PROCESSES)
+	PROVE=short $(GO) test -count=1 -timeout 5m ./test/prove
+	test/fuzz.sh 10s ./plugin/wire ./plugin/cache | grep -vE '^(fuzz: elapsed|PASS)'
 
 .PHONY: lint
 lint: ## formatting, vet, and the gates on length, complexity, imports and documentation
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "not gofmt-clean:" $$unformatted; exit 1; fi
-	$(GO) vet $(PACKAGES)
+	$(GO) vet ./...
 	$(GO) test -count=1 ./test/gates
 
 .PHONY: bench
@@ -56,7 +58,7 @@ bench-memory: ## resident bytes of a kept answer, with a million of them
 prove: tools build ## the long proofs: budget, storm, outage, leaks, memory; figures as JSON in figures/ (PROVE=short for a minute of them)
 	mkdir -p figures
 	PROVE=$(or $(PROVE),full) PROVE_FIGURES=$(CURDIR)/figures $(GO) test -count=1 -v -timeout 40m ./test/prove
-	$(GO) test -count=1 -timeout 20m $$($(GO) list ./... | grep -E '$(LONG)' | grep -v /prove)
+	$(GO) test -count=1 -timeout 40m $(PROCESSES)
 	test/fuzz.sh 60s ./plugin/wire ./plugin/cache | grep -vE '^(fuzz: elapsed|PASS)'
 	$(GO) run ./test/memory
 
