@@ -23,8 +23,16 @@ import (
 // rules file "rules.yaml" in its directory.
 func newRunning(t *testing.T, rules, body string) *running {
 	t.Helper()
+	return newRunningIn(t, map[string]string{"rules.yaml": rules}, body)
+}
+
+// newRunningIn is newRunning with files in the directory, "rules.yaml" among them.
+func newRunningIn(t *testing.T, files map[string]string, body string) *running {
+	t.Helper()
 	directory := t.TempDir()
-	writeFile(t, filepath.Join(directory, "rules.yaml"), rules)
+	for name, text := range files {
+		writeFile(t, filepath.Join(directory, name), text)
+	}
 	text := "privatelink {\nupstream azure " + answers(t, sql) + "\nroute . azure\nrules rules.yaml\n" + body + "\n}"
 	stanza := caddyfile.NewDispenser(filepath.Join(directory, "Corefile"), strings.NewReader(text))
 	unread := stanza
