@@ -19,6 +19,10 @@ help: ## list the targets
 build: ## build bin/privatelink-dns
 	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '-s -w -X main.release=$(RELEASE)' -o $(BINARY) ./cmd/privatelink-dns
 
+.PHONY: man
+man: build ## write the manual pages of all commands to man/
+	$(BINARY) man man
+
 .PHONY: run
 run: build ## serve Corefile.example on 127.0.0.1:1053, with the simulator behind it
 	$(BINARY) serve -c Corefile.example
@@ -81,4 +85,4 @@ reproduce: ## build what is committed twice, in different places, and compare
 
 .PHONY: clean
 clean: ## remove what was built
-	rm -rf bin
+	rm -rf bin man

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"text/tabwriter"
@@ -33,8 +34,8 @@ func (c *adminClient) addFlags(command *cobra.Command) {
 	command.PersistentFlags().BoolVar(&c.asJSON, "json", false, "print JSON")
 }
 
-// do asks, and reads the reply into answer. With --json it prints the reply
-// instead and returns true.
+// do asks, and reads the reply into answer. With --json it prints the reply, too, and
+// returns true.
 func (c *adminClient) do(out io.Writer, method, path string, answer any) (printed bool, err error) {
 	return c.send(out, method, path, nil, answer)
 }
@@ -64,9 +65,8 @@ func (c *adminClient) send(out io.Writer, method, path string, body io.Reader, a
 		return false, errors.New(strings.TrimSpace(string(said)))
 	case c.asJSON:
 		_, err = out.Write(said)
-		return true, err
 	}
-	return false, json.Unmarshal(said, answer)
+	return c.asJSON, errors.Join(err, json.Unmarshal(said, answer))
 }
 
 // unreachable says what to do about a server that did not answer.
@@ -83,7 +83,15 @@ func (c *adminClient) unreachable(socket string, err error) error {
 
 func newCacheCommand() *cobra.Command {
 	client := &adminClient{}
-	command := &cobra.Command{Use: "cache", Short: "Look at the kept answers of the running server, or forget them"}
+	command := &cobra.Command{
+		Use: "cache", Short: "Look at the kept answers of the running server, or forget them",
+		Long: "Look at the answers that the running server keeps, or have it forget some, through the socket in its state\n" +
+			"directory. It takes the user that the server runs as, or root.",
+		Example: "  privatelink-dns cache stats\n" +
+			"  privatelink-dns cache get db1.database.windows.net\n" +
+			"  privatelink-dns cache flush --suffix database.windows.net",
+		RunE: runGroup,
+	}
 	client.addFlags(command)
 	command.AddCommand(newCacheStatsCommand(client), newCacheGetCommand(client), newCacheFlushCommand(client))
 	return command
@@ -92,6 +100,8 @@ func newCacheCommand() *cobra.Command {
 func newCacheStatsCommand(client *adminClient) *cobra.Command {
 	return &cobra.Command{
 		Use: "stats", Short: "Count what is kept and how it was used", Args: cobra.NoArgs,
+		Long:    "Count the answers that are kept, how many questions found one, and why others are gone, since the server started.",
+		Example: "  privatelink-dns cache stats\n  privatelink-dns cache stats --json",
 		RunE: func(command *cobra.Command, _ []string) error {
 			var stats cache.Stats
 			if printed, err := client.do(command.OutOrStdout(), http.MethodGet, "/cache/stats", &stats); printed || err != nil {
@@ -110,13 +120,18 @@ func newCacheStatsCommand(client *adminClient) *cobra.Command {
 func newCacheGetCommand(client *adminClient) *cobra.Command {
 	return &cobra.Command{
 		Use: "get NAME", Short: "Show what is kept for a name", Args: cobra.ExactArgs(1),
+		Long: "Show what is kept for a name under all types, how long it is fresh, and how long it is of use while no upstream\n" +
+			"answers. Ends with 1 where nothing is kept.",
+		Example:           "  privatelink-dns cache get db1.database.windows.net",
+		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(command *cobra.Command, arguments []string) error {
 			var kept []privatelink.KeptAnswer
-			if printed, err := client.do(command.OutOrStdout(), http.MethodGet, "/cache/answers?name="+url.QueryEscape(arguments[0]), &kept); printed || err != nil {
-				return err
+			printed, err := client.do(command.OutOrStdout(), http.MethodGet, "/cache/answers?name="+url.QueryEscape(arguments[0]), &kept)
+			if err == nil && len(kept) == 0 {
+				err = fmt.Errorf("nothing is kept for %s", arguments[0])
 			}
-			if len(kept) == 0 {
-				return fmt.Errorf("nothing is kept for %s", arguments[0])
+			if printed || err != nil {
+				return err
 			}
 			for _, answer := range kept {
 				fmt.Fprintf(command.OutOrStdout(), "%s %s: %s, fresh for %s, of use for %s\n", answer.Name, answer.Type, answer.Kind, left(answer.Expires), left(answer.StaleUntil))
@@ -138,7 +153,10 @@ func newCacheFlushCommand(client *adminClient) *cobra.Command {
 	var suffix bool
 	command := &cobra.Command{
 		Use: "flush NAME", Short: "Forget the answers for a name, or for a suffix and all below it", Args: cobra.ExactArgs(1),
-		Example: "  privatelink-dns cache flush db1.database.windows.net\n  privatelink-dns cache flush --suffix database.windows.net",
+		Long: "Forget the answers for a name, under all types, so that the next question is asked upstream: after a private\n" +
+			"endpoint was created or moved. Clients and resolvers keep what they were told for as long as its TTL says.",
+		ValidArgsFunction: cobra.NoFileCompletions,
+		Example:           "  privatelink-dns cache flush db1.database.windows.net\n  privatelink-dns cache flush --suffix database.windows.net",
 		RunE: func(command *cobra.Command, arguments []string) error {
 			var flushed privatelink.Flushed
 			path := fmt.Sprintf("/cache/answers?name=%s&suffix=%t", url.QueryEscape(arguments[0]), suffix)
@@ -153,14 +171,30 @@ func newCacheFlushCommand(client *adminClient) *cobra.Command {
 	return command
 }
 
+// unlessUp is nil where every server is up.
+func unlessUp(states []privatelink.UpstreamState) error {
+	if slices.ContainsFunc(states, func(state privatelink.UpstreamState) bool { return state.State != "up" }) {
+		return findingError("")
+	}
+	return nil
+}
+
 func newUpstreamsCommand() *cobra.Command {
 	client := &adminClient{}
 	command := &cobra.Command{
 		Use: "upstreams", Short: "Show the health, latency and load of each upstream server", Args: cobra.NoArgs,
+		Long: "Show whether each upstream server of the running server is up, its smoothed round trip and what 95 of 100 stay\n" +
+			"within, what it is sent each second, and how many questions wait for its budget or were refused for it.\n" +
+			"Ends with 0 where all are up, 2 where one is not.",
+		Example: "  privatelink-dns upstreams\n  privatelink-dns upstreams --json | jq -r '.[] | select(.state != \"up\") | .server'",
 		RunE: func(command *cobra.Command, _ []string) error {
 			var states []privatelink.UpstreamState
-			if printed, err := client.do(command.OutOrStdout(), http.MethodGet, "/upstreams", &states); printed || err != nil {
+			printed, err := client.do(command.OutOrStdout(), http.MethodGet, "/upstreams", &states)
+			if err != nil {
 				return err
+			}
+			if printed {
+				return unlessUp(states)
 			}
 			table := tabwriter.NewWriter(command.OutOrStdout(), 0, 0, 2, ' ', 0)
 			fmt.Fprintln(table, "SERVER\tSTATE\tROUND TRIP\tP95\tQUERIES/S\tOUTSTANDING\tWAITING\tREFUSED")
@@ -168,7 +202,7 @@ func newUpstreamsCommand() *cobra.Command {
 				fmt.Fprintf(table, "%s\t%s\t%.1f ms\t%.1f ms\t%d\t%d\t%d\t%d\n", state.Server, state.State,
 					state.RTTSeconds*1000, state.P95Seconds*1000, state.PerSecond, state.Outstanding, state.Waiting, state.Refused)
 			}
-			return table.Flush()
+			return errors.Join(table.Flush(), unlessUp(states))
 		},
 	}
 	client.addFlags(command)

@@ -39,7 +39,8 @@ func newExplainCommand() *cobra.Command {
 			"  privatelink-dns explain v1.vault.azure.net --type AAAA --client 10.20.0.9\n" +
 			"  privatelink-dns explain v1.vault.azure.net --server 10.30.0.4   # the company's DNS server, to compare\n" +
 			"  privatelink-dns explain v1.vault.azure.net -c Corefile --json",
-		Args: cobra.ExactArgs(1),
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(command *cobra.Command, arguments []string) error {
 			return options.run(command.OutOrStdout(), arguments[0])
 		},

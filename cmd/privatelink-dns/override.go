@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -24,6 +25,10 @@ func newOverrideCommand() *cobra.Command {
 		Use: "override", Short: "Answer a name otherwise for a while, whatever DNS says",
 		Long: "override makes the running server answer one exact name as you say, for a while: with addresses, with a\n" +
 			"CNAME, or with what another upstream group says. It survives a restart and ends by itself.",
+		Example: "  privatelink-dns override add db1.database.windows.net A 10.0.2.4 --for 4h --reason INC42\n" +
+			"  privatelink-dns override list\n" +
+			"  privatelink-dns override remove db1.database.windows.net",
+		RunE: runGroup,
 	}
 	client.addFlags(command)
 	command.AddCommand(newOverrideAddCommand(client), newOverrideListCommand(client), newOverrideRemoveCommand(client))
@@ -39,9 +44,10 @@ func newOverrideAddCommand(client *adminClient) *cobra.Command {
 			"other types of the name have no data; A and AAAA can both be given, one after the other. The last change is in force.",
 		Example: "  privatelink-dns override add db1.database.windows.net A 10.0.2.4 --for 4h --reason INC42\n" +
 			"  privatelink-dns override add db1.database.windows.net resolve public --for 30m --reason \"the endpoint is gone\"",
+		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(command *cobra.Command, arguments []string) error {
 			request.Name, request.Type, request.Values = arguments[0], arguments[1], arguments[2:]
-			request.For = duration.String()
+			request.For, request.As = duration.String(), whoever(request.As)
 			body, err := json.Marshal(request)
 			if err != nil {
 				return err
@@ -60,13 +66,24 @@ func newOverrideAddCommand(client *adminClient) *cobra.Command {
 	}
 	command.Flags().DurationVar(&duration, "for", override.DefaultDuration, "how long, 1m to 720h")
 	command.Flags().StringVar(&request.Reason, "reason", "", "why: it is logged, and told with every answer")
-	command.Flags().StringVar(&request.As, "as", os.Getenv("SUDO_USER"), "who you are, beside the user that this runs as")
+	addAsFlag(command, &request.As)
 	return command
 }
+
+func addAsFlag(command *cobra.Command, as *string) {
+	command.Flags().StringVar(as, "as", "", "who you are, beside the user that this runs as; the user behind sudo if left out")
+	_ = command.RegisterFlagCompletionFunc("as", cobra.NoFileCompletions)
+}
+
+// whoever is the user behind sudo where nobody is named. It is no default of the flag,
+// because the manual would name who made it.
+func whoever(as string) string { return cmp.Or(as, os.Getenv("SUDO_USER")) }
 
 func newOverrideListCommand(client *adminClient) *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "Show the overrides in force", Args: cobra.NoArgs,
+		Long:    "Show the overrides in force: what each answers, how long it lasts yet, who added it and why.",
+		Example: "  privatelink-dns override list\n  privatelink-dns override list --json | jq -r '.[].name'",
 		RunE: func(command *cobra.Command, _ []string) error {
 			var list []override.Override
 			if printed, err := client.do(command.OutOrStdout(), http.MethodGet, "/overrides", &list); printed || err != nil {
@@ -90,9 +107,12 @@ func newOverrideRemoveCommand(client *adminClient) *cobra.Command {
 	var as string
 	command := &cobra.Command{
 		Use: "remove NAME", Short: "Answer a name as usual again", Args: cobra.ExactArgs(1),
+		Long:              "End an override before its time. Clients that were told its answer may keep it for 30 seconds.",
+		Example:           "  privatelink-dns override remove db1.database.windows.net",
+		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(command *cobra.Command, arguments []string) error {
 			var change privatelink.OverrideChange
-			path := fmt.Sprintf("/overrides/%s?as=%s", url.PathEscape(arguments[0]), url.QueryEscape(as))
+			path := fmt.Sprintf("/overrides/%s?as=%s", url.PathEscape(arguments[0]), url.QueryEscape(whoever(as)))
 			if printed, err := client.do(command.OutOrStdout(), http.MethodDelete, path, &change); printed || err != nil {
 				return err
 			}
@@ -100,7 +120,7 @@ func newOverrideRemoveCommand(client *adminClient) *cobra.Command {
 			return warn(command.ErrOrStderr(), change)
 		},
 	}
-	command.Flags().StringVar(&as, "as", os.Getenv("SUDO_USER"), "who you are, beside the user that this runs as")
+	addAsFlag(command, &as)
 	return command
 }
 

@@ -39,7 +39,10 @@ func newVersionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Print the version of this program, of CoreDNS and of Go",
-		Args:  cobra.NoArgs,
+		Long: "Print the release, or the commit that this program was built from, with the versions of CoreDNS and of Go in\n" +
+			"it, and the system that it was built for.",
+		Example: "  privatelink-dns version",
+		Args:    cobra.NoArgs,
 		Run: func(command *cobra.Command, _ []string) {
 			fmt.Fprintln(command.OutOrStdout(), "privatelink-dns", version())
 		},

@@ -24,6 +24,10 @@ func newZonesCommand() *cobra.Command {
 		Use: "zones", Short: "Look into the catalog of namespaces and private zones",
 		Long: "Look into the catalog: which public names have private endpoints, and in which private zones those\n" +
 			"live. The built-in catalogs are one for each cloud; files of the same form can be added with --catalog.",
+		Example: "  privatelink-dns zones list \"key vault\"\n" +
+			"  privatelink-dns zones show v1.privatelink.vaultcore.azure.net\n" +
+			"  privatelink-dns zones diff /etc/privatelink-dns/azure.yaml",
+		RunE: runGroup,
 	}
 	options.catalog.addFlags(command)
 	command.PersistentFlags().BoolVar(&options.asJSON, "json", false, "print JSON")
