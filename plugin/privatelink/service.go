@@ -57,17 +57,7 @@ func build(c *config, shared *slot) (*service, error) {
 	if err != nil {
 		return nil, err
 	}
-	var endpoints []endpoint
-	budgets := map[endpoint]upstream.Budget{}
-	for _, group := range c.groups {
-		for _, server := range group.servers {
-			endpoints = append(endpoints, server)
-			if group.budget != (upstream.Budget{}) {
-				budgets[server] = group.budget // check saw to it that no other group differs
-			}
-		}
-	}
-	held, servers, err := shared.acquire(endpoints, budgets)
+	held, servers, err := shared.acquire(c.endpoints())
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", c.where, err)
 	}
@@ -112,6 +102,21 @@ func build(c *config, shared *slot) (*service, error) {
 		withholdServfail: c.withholdServfail,
 		hurries:          !c.withholdServfail,
 	}, nil
+}
+
+// endpoints returns the servers of all groups, and the budgets of those that have one.
+func (c *config) endpoints() ([]endpoint, map[endpoint]upstream.Budget) {
+	var all []endpoint
+	budgets := map[endpoint]upstream.Budget{}
+	for _, group := range c.groups {
+		for _, server := range group.servers {
+			all = append(all, server)
+			if group.budget != (upstream.Budget{}) {
+				budgets[server] = group.budget // check saw to it that no other group differs
+			}
+		}
+	}
+	return all, budgets
 }
 
 // loadCatalog reads the catalogs that the configuration names: those that are
