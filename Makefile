@@ -66,6 +66,11 @@ prove: tools build ## the long proofs: budget, storm, outage, leaks, memory; fig
 	test/fuzz.sh 60s ./plugin/wire ./plugin/cache | grep -vE '^(fuzz: elapsed|PASS)'
 	$(GO) run ./test/memory
 
+.PHONY: soak
+soak: tools build ## mixed load, random faults, an attacker and a flood, for SOAK (10m); a table of memory, goroutines and files
+	mkdir -p figures
+	SOAK=$(or $(SOAK),10m) PROVE_FIGURES=$(CURDIR)/figures $(GO) test -count=1 -v -timeout 24h -run 'TestSoak$$' ./test/prove
+
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (30s)
 	@test/fuzz.sh $(or $(FUZZTIME),30s)

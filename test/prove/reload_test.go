@@ -148,6 +148,8 @@ type reloaded struct {
 	azure          *simulator
 	turns          []reloading
 	rules, metrics string
+	// more are further lines of the stanza.
+	more           []string
 	reloads, wrong int
 	slowest        time.Duration
 	// drops are what the kernel dropped, by sockets that may be closed by now.
@@ -173,6 +175,7 @@ func (r *reloaded) configure(with reloading) {
 	if !with.fastPath {
 		lines = append(lines, "fastpath off")
 	}
+	lines = append(lines, r.more...)
 	r.corefile = r.proof.file("Corefile.reloaded", fmt.Sprintf(`.:%d {
     bind %s
     prometheus %s
