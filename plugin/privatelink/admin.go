@@ -87,7 +87,7 @@ func (s *slot) startAdmin(directory string) error {
 		return errors.Join(fmt.Errorf("protecting the admin socket: %w", err), listener.Close())
 	}
 	a := &admin{shared: s, directory: directory}
-	a.server = &http.Server{Handler: a.routes(), ReadHeaderTimeout: 5 * time.Second, ConnContext: withPeer}
+	a.server = &http.Server{Handler: onlyFor(mayAdminister, a.routes()), ReadHeaderTimeout: 5 * time.Second, ConnContext: withPeer}
 	s.admin = a
 	go func() { _ = a.server.Serve(listener) }()
 	return nil
