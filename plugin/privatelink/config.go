@@ -9,8 +9,10 @@ import (
 
 	"github.com/privatelink-dns/privatelink-dns/plugin/catalog"
 	"github.com/privatelink-dns/privatelink-dns/plugin/policy"
+	"github.com/privatelink-dns/privatelink-dns/plugin/ratelimit"
 	"github.com/privatelink-dns/privatelink-dns/plugin/upstream"
 	"github.com/privatelink-dns/privatelink-dns/plugin/verdict"
+	"github.com/privatelink-dns/privatelink-dns/plugin/wire"
 )
 
 // config is what one stanza of a Corefile, and the files it names, say. It is
@@ -43,6 +45,10 @@ type config struct {
 	// written, for those who look at the configuration itself.
 	protected []located[string]
 	declared  []declaration
+	// limits are what clients may send, zero for no limits; cookies the secrets of
+	// cookies, nil for one of the process's own.
+	limits  ratelimit.Limits
+	cookies *wire.Cookies
 	// cacheEntries is how many answers are kept.
 	cacheEntries int
 	state        located[string]

@@ -40,8 +40,10 @@ type slot struct {
 	saves   sync.Mutex
 	flights flights[flightKey, *outcome]
 	cookies wire.Cookies
-	owners  owners
-	loops   loops
+	// limiting is nil as long as no configuration has limits.
+	limiting *limiting
+	owners   owners
+	loops    loops
 	signals
 	admin *admin
 

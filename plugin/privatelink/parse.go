@@ -31,6 +31,8 @@ var properties = map[string]func(*config, string, []string) error{
 	"unlinked":     parseUnlinked,
 	"cache":        parseCache,
 	"state":        parseState,
+	"ratelimit":    parseRateLimit,
+	"cookies":      parseCookies,
 	"querylog":     parseQuerylog,
 	"fastpath":     parseFastPath,
 }

@@ -51,6 +51,9 @@ func (h *Handler) ServeDNS(ctx context.Context, w dns.ResponseWriter, request *d
 	c := h.current.Load()
 	view, _ := ctx.Value(dnsserver.ViewKey{}).(string)
 	q := readQuery(w, request, view, time.Now())
+	if limited, err := c.service.limitQuery(ctx, w, &q); limited {
+		return dns.RcodeSuccess, err
+	}
 	o := c.service.resolve(ctx, q)
 	now := time.Now()
 	c.service.remember(o, now)

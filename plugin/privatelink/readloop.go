@@ -52,11 +52,15 @@ type asker interface {
 func (l *readLoop) answerMessage(message []byte, from asker, buffer []byte) []byte {
 	serving := l.front.serving.Load()
 	err := wire.ReadQuery(message, from.transport() == "tcp", &l.asked)
+	if errors.Is(err, wire.ErrShort) || errors.Is(err, wire.ErrReply) {
+		return buffer
+	}
+	if reply, limited := serving.limit(&l.asked, from, buffer); limited {
+		return reply
+	}
 	rcode, broken := brokenQueries[err]
 	inet := l.asked.Question.Class == dns.ClassINET
 	switch {
-	case errors.Is(err, wire.ErrShort), errors.Is(err, wire.ErrReply):
-		return buffer
 	// A malformed query whose question can be read is refused in the line, which
 	// counts and logs it.
 	case broken && (!inet || !errors.Is(err, wire.ErrMalformed)):
@@ -213,6 +217,7 @@ func (s *serving) pass(request *dns.Msg, from asker) bool {
 		defer to.release()
 		ctx := context.WithValue(context.Background(), dnsserver.Key{}, s.server)
 		ctx = context.WithValue(ctx, dnsserver.LoopKey{}, 0)
+		ctx = context.WithValue(ctx, countedKey{}, true)
 		s.server.ServeDNS(ctx, replyWriter{to: to}, request)
 	})
 	if !waits {

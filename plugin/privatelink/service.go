@@ -1,6 +1,7 @@
 package privatelink
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"github.com/privatelink-dns/privatelink-dns/plugin/catalog"
 	"github.com/privatelink-dns/privatelink-dns/plugin/override"
 	"github.com/privatelink-dns/privatelink-dns/plugin/policy"
+	"github.com/privatelink-dns/privatelink-dns/plugin/ratelimit"
 	"github.com/privatelink-dns/privatelink-dns/plugin/upstream"
 	"github.com/privatelink-dns/privatelink-dns/plugin/verdict"
 	"github.com/privatelink-dns/privatelink-dns/plugin/wire"
@@ -32,6 +34,9 @@ type service struct {
 	cache   *cache.Cache
 	flights *flights[flightKey, *outcome]
 	cookies *wire.Cookies
+	// limiting counts for limits, nil where there are none.
+	limiting *limiting
+	limits   ratelimit.Limits
 	// owners is the process's memory of which site knows which name.
 	owners *owners
 	// overrides are the process's, redirects the routes they can lead to, by group.
@@ -91,7 +96,7 @@ func build(c *config, shared *slot) (*service, error) {
 		files:            append([]string{c.corefile}, c.files...),
 		cache:            shared.cacheOf(held, c.cacheEntries),
 		flights:          &shared.flights,
-		cookies:          &shared.cookies,
+		cookies:          cmp.Or(c.cookies, &shared.cookies),
 		owners:           &shared.owners,
 		overrides:        &shared.overrides,
 		redirects:        ways.redirects(groups),
@@ -101,6 +106,8 @@ func build(c *config, shared *slot) (*service, error) {
 		now:              time.Now,
 		withholdServfail: c.withholdServfail,
 		hurries:          !c.withholdServfail,
+		limits:           c.limits,
+		limiting:         shared.limitingOf(c.limits),
 	}, nil
 }
 

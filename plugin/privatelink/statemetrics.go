@@ -31,6 +31,7 @@ type stateCollector struct {
 	linked              series
 	// truncated and unfollowed are about answers that did not fit into a datagram.
 	truncated, unfollowed series
+	limited               series
 }
 
 // series is one metric of a collector.
@@ -98,6 +99,7 @@ func newStateCollector(shared *slot) *stateCollector {
 		linked:     gauge("zone_linked", "Whether a private zone in use is linked to the network that an upstream group asks from.", "zone", "group"),
 		truncated:  counter("truncated_total", "Answers that were truncated because they do not fit into the client's datagrams."),
 		unfollowed: counter("truncated_unfollowed_total", "Truncated answers after which nobody of the client's network came by TCP."),
+		limited:    counter("ratelimited_total", "Queries over UDP that were beyond a limit of their client or its network.", "limit", "reply"),
 	}
 }
 
@@ -189,7 +191,7 @@ func (c *stateCollector) Describe(descriptions chan<- *prometheus.Desc) {
 			descriptions <- s.description
 		}
 	}
-	for _, s := range []series{c.state, c.handedOver, c.waiting, c.linked, c.truncated, c.unfollowed} {
+	for _, s := range []series{c.state, c.handedOver, c.waiting, c.linked, c.truncated, c.unfollowed, c.limited} {
 		describe(s)
 	}
 	for _, s := range c.upstreams {
@@ -217,6 +219,7 @@ func (c *stateCollector) Collect(samples chan<- prometheus.Metric) {
 	})
 	c.truncated.tell(samples, float64(c.shared.truncations.sent.Load()))
 	c.unfollowed.tell(samples, float64(c.shared.truncations.unfollowed.Load()))
+	c.collectLimited(samples)
 	c.collectFronts(samples)
 }
 

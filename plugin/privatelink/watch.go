@@ -43,6 +43,7 @@ func (r *running) watch(stop <-chan struct{}) {
 			r.reloadChangedFiles()
 			r.expireOverrides(time.Now())
 			r.tellSilentNetworks(time.Now())
+			r.tellLimited()
 		case <-saves.C:
 			r.saveAnswers()
 		}
