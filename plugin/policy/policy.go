@@ -86,6 +86,11 @@ const (
 	MustBePrivate
 	// UnlinkedAnswer: the answer enters a privatelink zone and ends public.
 	UnlinkedAnswer
+	// PrivateFromPublic: the answer has a private address and comes from a group that may
+	// have none.
+	PrivateFromPublic
+	// LocallyServed: the name is one that must not leave, and no route wants it.
+	LocallyServed
 	// Override: an operator said what to answer; nothing else judges that.
 	Override
 )
@@ -94,7 +99,8 @@ var ruleNames = []string{
 	NoRule: "none", Malformed: "malformed", UnsupportedOperation: "unsupported-operation", ClientNotServed: "client-not-served", OtherType: "direct-other-type", ZoneApex: "direct-zone-apex",
 	LegitimateName: "direct-legitimate-name", DeclaredResolver: "direct-declared-resolver", Chase: "chase",
 	Starting: "direct-while-starting", Overflow: "direct-memory-overflow", DirectLookup: "direct-lookup",
-	MustBePrivate: "must-be-private", UnlinkedAnswer: "unlinked-answer", Override: "override",
+	MustBePrivate: "must-be-private", UnlinkedAnswer: "unlinked-answer",
+	PrivateFromPublic: "private-from-public", LocallyServed: "locally-served", Override: "override",
 }
 
 // String returns the rule as the query log and the metrics write it.

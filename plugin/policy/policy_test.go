@@ -60,7 +60,7 @@ func TestRules(t *testing.T) {
 	want := []string{
 		"none", "malformed", "unsupported-operation", "client-not-served", "direct-other-type", "direct-zone-apex", "direct-legitimate-name",
 		"direct-declared-resolver", "chase", "direct-while-starting", "direct-memory-overflow", "direct-lookup",
-		"must-be-private", "unlinked-answer", "override",
+		"must-be-private", "unlinked-answer", "private-from-public", "locally-served", "override",
 	}
 	var got []string
 	for _, rule := range Rules() {

@@ -45,6 +45,8 @@ type config struct {
 	// written, for those who look at the configuration itself.
 	protected []located[string]
 	declared  []declaration
+	// local are the zones that are answered here where no route is for them.
+	local []string
 	// limits are what clients may send, zero for no limits; cookies the secrets of
 	// cookies, nil for one of the process's own.
 	limits  ratelimit.Limits
@@ -76,6 +78,8 @@ type groupConfig struct {
 	// clients are the networks that are served by this group before others of
 	// its route.
 	clients []netip.Prefix
+	// withholdPrivate: an answer of this group that has a private address is kept back.
+	withholdPrivate bool
 }
 
 // endpoint is one server and how it is asked. It can be compared.

@@ -84,7 +84,10 @@ func diagnosePolicy(_ *service, e *explained) *Diagnosis {
 
 // diagnoseRoute tells of names that nobody is asked for.
 func diagnoseRoute(_ *service, e *explained) *Diagnosis {
-	if o := e.told; o.route == nil && o.override == nil {
+	switch o := e.told; {
+	case o.decision.Rule == policy.LocallyServed:
+		return warning("locally-served", "this server answers for the zone itself, because \"locally-served\" names it and no route but that of the root is for the name; give it a route if somebody knows it")
+	case o.route == nil && o.override == nil:
 		return fault("no-route", "no route leads anywhere for this name: add \"route . GROUP\" for all the rest, or a route for its suffix")
 	}
 	return nil

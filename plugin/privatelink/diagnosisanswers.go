@@ -85,6 +85,9 @@ func diagnoseWithheld(_ *service, e *explained) *Diagnosis {
 	if e.told.decision.Rule == policy.UnlinkedAnswer {
 		return fault("withheld", "the answer is withheld because \"unlinked withhold\" is set")
 	}
+	if e.told.decision.Rule == policy.PrivateFromPublic {
+		return fault("withheld", "the answer is withheld: upstream %s gave a private address for a name that is not catalogued, and \"withhold-private\" is set on it; if the name is yours, give it a route to a group without that", e.told.answeredBy().Name)
+	}
 	return fault("withheld", "the answer is withheld: must-private covers this name, and upstream %s answers with %s, which is public; give the resource a private endpoint, or take the name off the list", e.told.route.group.Name, addresses(e.told.finding))
 }
 

@@ -200,6 +200,9 @@ func (s *service) judge(o *outcome) *outcome {
 	if !o.answered() {
 		return s.judgeFailure(o)
 	}
+	if o.decision.Rule == policy.LocallyServed || s.judgeOrigin(o) {
+		return o
+	}
 	protected := s.policy.Guard.Protects(o.query.name, o.finding.Chain, s.catalog)
 	meaning := o.finding.Verdict
 	if o.fallback == afterMissing && meaning == verdict.Unlinked {

@@ -92,7 +92,11 @@ func (o *outcome) refuseOperation() bool {
 	return o.stop(dns.RcodeRefused, dns.ExtendedErrorCodeNotSupported, "this server forwards questions and holds no zones: no UPDATE, NOTIFY, AXFR or IXFR")
 }
 
-func (o *outcome) refuseWithoutRoute() bool {
+// settleWithoutRoute answers for a name that is served here, and refuses any other.
+func (s *service) settleWithoutRoute(o *outcome) bool {
+	if zone := s.routes.localZoneOf(o.query.name); zone != "" && o.query.qclass == dns.ClassINET {
+		return s.serveLocally(o, zone)
+	}
 	return o.stop(dns.RcodeRefused, dns.ExtendedErrorCodeNotAuthoritative, "no route for this name")
 }
 
@@ -219,8 +223,11 @@ func (o *outcome) withhold(servfail bool) *outcome {
 		rcode = dns.RcodeServerFailure
 	}
 	text := "withheld: this name must be private and the answer is not"
-	if o.decision.Rule == policy.UnlinkedAnswer {
+	switch o.decision.Rule {
+	case policy.UnlinkedAnswer:
 		text = "withheld: the chain enters " + o.finding.ZoneName + " but ends at a public address"
+	case policy.PrivateFromPublic:
+		text = "withheld: upstream " + o.answeredBy().Name + " gave a private address, and may give none"
 	}
 	o.stop(rcode, dns.ExtendedErrorCodeFiltered, text)
 	return o

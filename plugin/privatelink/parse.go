@@ -20,21 +20,22 @@ import (
 // arguments and where they stand, and changes the configuration or says what
 // is wrong.
 var properties = map[string]func(*config, string, []string) error{
-	"catalog":      parseCatalog,
-	"upstream":     parseUpstream,
-	"route":        parseRoute,
-	"rules":        parseRules,
-	"clients":      parseClients,
-	"direct":       parseDirect,
-	"private":      parsePrivate,
-	"must-private": parseMustPrivate,
-	"unlinked":     parseUnlinked,
-	"cache":        parseCache,
-	"state":        parseState,
-	"ratelimit":    parseRateLimit,
-	"cookies":      parseCookies,
-	"querylog":     parseQuerylog,
-	"fastpath":     parseFastPath,
+	"catalog":        parseCatalog,
+	"upstream":       parseUpstream,
+	"route":          parseRoute,
+	"rules":          parseRules,
+	"clients":        parseClients,
+	"direct":         parseDirect,
+	"private":        parsePrivate,
+	"must-private":   parseMustPrivate,
+	"unlinked":       parseUnlinked,
+	"cache":          parseCache,
+	"state":          parseState,
+	"locally-served": parseLocallyServed,
+	"ratelimit":      parseRateLimit,
+	"cookies":        parseCookies,
+	"querylog":       parseQuerylog,
+	"fastpath":       parseFastPath,
 }
 
 // parse reads a stanza and the files it names. It returns every mistake, each

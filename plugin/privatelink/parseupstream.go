@@ -53,8 +53,15 @@ func (g *groupConfig) setOption(argument string) (option bool, err error) {
 	if written, isClients := strings.CutPrefix(argument, "clients="); isClients {
 		return true, g.addClients(written)
 	}
+	if argument == withholdPrivate {
+		g.withholdPrivate = true
+		return true, nil
+	}
 	return false, nil
 }
+
+// withholdPrivate is the option of a group that may give no private address.
+const withholdPrivate = "withhold-private"
 
 // parseBudget reads a preset, or queries a second and outstanding queries.
 func parseBudget(written string) (upstream.Budget, error) {

@@ -56,7 +56,7 @@ func (s *service) find(o *outcome) (settled bool) {
 
 	// Who knows the answer?
 	if o.route = s.routes.find(q.name, o.match); o.route == nil {
-		return o.refuseWithoutRoute()
+		return s.settleWithoutRoute(o)
 	}
 	q.key.View = s.routes.viewOf(q)
 

@@ -97,6 +97,8 @@ type routes struct {
 	// of the root. Either may be nil.
 	catalogued *route
 	rest       *route
+	// local are zones that are answered here, and not by the route of the root.
+	local catalog.Suffixes[string]
 	// all are the routes that differ in their label or group.
 	all []*route
 	// near are the client networks that have a site of their own.
@@ -137,7 +139,7 @@ func newRoutes(c *config, groups map[string]*upstream.Group) (*routes, error) {
 			return nil, fmt.Errorf("%s: %w", written.where, err)
 		}
 	}
-	return built, nil
+	return built, built.addLocal(c.local)
 }
 
 // share returns one route for all that are alike, so that the many of a rules
@@ -155,7 +157,7 @@ func (r *routes) share(wanted route) *route {
 }
 
 // find returns the route of a name, or nil: the longest explicit suffix, an
-// exact name first; then the catalog; then the root. A name in a privatelink
+// exact name first; then the catalog; then, unless the name is served locally, the root. A name in a privatelink
 // zone follows its public name, so that a chase takes the way of the chain
 // that led to it. The match is the catalog's word on the name.
 func (r *routes) find(name string, match catalog.Match) *route {
@@ -170,7 +172,20 @@ func (r *routes) find(name string, match catalog.Match) *route {
 	if match.Namespace != nil && r.catalogued != nil {
 		return r.catalogued
 	}
+	if r.localZoneOf(name) != "" {
+		return nil
+	}
 	return r.rest
+}
+
+// localZoneOf is the zone that is served here for a name which has no route of its own,
+// empty for none.
+func (r *routes) localZoneOf(name string) string {
+	if r.local.Len() == 0 {
+		return ""
+	}
+	zone, _, _ := r.local.Lookup(name)
+	return zone
 }
 
 func (r *routes) ofPublicName(name string, match catalog.Match) *route {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/privatelink-dns/privatelink-dns/plugin/cache"
@@ -52,6 +53,10 @@ type service struct {
 	withholdServfail bool
 	// hurries: what is withheld is withheld before a downstream server asks elsewhere.
 	hurries bool
+	// foreign are the groups whose private addresses are withheld, notForeign the ranges
+	// that those must not be in.
+	foreign    map[*upstream.Group]bool
+	notForeign verdict.Networks
 }
 
 // build makes a service of a configuration that has no mistakes of its own. It
@@ -108,6 +113,8 @@ func build(c *config, shared *slot) (*service, error) {
 		hurries:          !c.withholdServfail,
 		limits:           c.limits,
 		limiting:         shared.limitingOf(c.limits),
+		foreign:          c.foreignGroups(groups),
+		notForeign:       slices.Concat(c.private, verdict.LocalNetworks()),
 	}, nil
 }
 

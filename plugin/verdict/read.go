@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 	"unsafe"
 
@@ -32,6 +33,19 @@ func (r *Reader) Of(name string, qtype uint16, message []byte, zones *catalog.Ca
 	finding.noteAll(name, zones)
 	finding.Verdict = judge(qtype, int(message[3]&0xf), &finding, private)
 	return finding
+}
+
+// Holds reports whether any record of a message's answer section, whosever it is, has an
+// address or an address hint in one of the networks. The finding of the last call of Of
+// stays as it is.
+func (r *Reader) Holds(message []byte, networks Networks) bool {
+	before := len(r.addresses)
+	defer func() { r.addresses = r.addresses[:before] }()
+	answers := wire.AnswersOf(message)
+	for record, more := answers.Next(); more; record, more = answers.Next() {
+		r.addAddresses(record)
+	}
+	return slices.ContainsFunc(r.addresses[before:], networks.Contain)
 }
 
 // follow walks the answer section from the question's name, as the function of

@@ -140,6 +140,19 @@ func PrivateNetworks() Networks {
 	}
 }
 
+// LocalNetworks returns the ranges that mean the machine or the link that a packet is on:
+// "this" network and loopback (RFC 1122 section 3.2.1.3), link-local addresses (RFC 3927,
+// RFC 4291 section 2.5.6), and the unspecified address.
+func LocalNetworks() Networks {
+	return Networks{
+		netip.MustParsePrefix("0.0.0.0/8"),
+		netip.MustParsePrefix("127.0.0.0/8"),
+		netip.MustParsePrefix("169.254.0.0/16"),
+		netip.MustParsePrefix("::/127"), // :: and ::1
+		netip.MustParsePrefix("fe80::/10"),
+	}
+}
+
 // Contain reports whether an address lies in one of the networks.
 func (n Networks) Contain(address netip.Addr) bool {
 	for _, network := range n {
