@@ -158,7 +158,7 @@ func span(seconds float64) string {
 func cacheLine(x *privatelink.Explanation) string {
 	told := x.Told
 	switch told.Cache {
-	case "hit":
+	case "hit", "prefetch":
 		return fmt.Sprintf("a kept answer (%s, %s), %s old, fresh for %s more: clients are told this one", told.Kind, told.Verdict, span(told.Age), span(told.Left))
 	case "stale":
 		return fmt.Sprintf("a kept answer (%s, %s), %s old, expired %s ago: clients are told this one, as stale", told.Kind, told.Verdict, span(told.Age), span(-told.Left))

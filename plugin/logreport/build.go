@@ -45,7 +45,7 @@ func hitShare(caches []Count) float64 {
 		switch state.Name {
 		case "none":
 			continue
-		case "hit", "stale":
+		case "hit", "prefetch", "stale":
 			hits += state.Queries
 		}
 		all += state.Queries

@@ -95,7 +95,7 @@ type sharePart struct {
 func shareBars(r *Report) []shareBar {
 	bars := []shareBar{
 		{"Verdicts", shareParts(r.Verdicts, r.Queries, map[string]string{"private": "private", "public": "public", "unlinked": "unlinked", "missing": "missing", "nodata": "nodata", "other": "other", "none": "none"})},
-		{"Cache", shareParts(r.Caches, r.Queries, map[string]string{"hit": "private", "miss": "public", "shared": "other", "stale": "unlinked", "failed": "missing"})},
+		{"Cache", shareParts(r.Caches, r.Queries, map[string]string{"hit": "private", "miss": "public", "shared": "other", "stale": "unlinked", "failed": "missing", "prefetch": "nodata"})},
 		{"Rcodes", shareParts(r.Rcodes, r.Queries, map[string]string{"NOERROR": "private", "NXDOMAIN": "public", "SERVFAIL": "missing", "REFUSED": "unlinked", "FORMERR": "other"})},
 	}
 	return bars

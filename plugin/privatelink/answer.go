@@ -38,6 +38,8 @@ const (
 	fromStale    cacheState = "stale"
 	fromFailure  cacheState = "failed"
 	fromShared   cacheState = "shared"
+	// fromPrefetch is a hit that had its answer asked for again before it expires.
+	fromPrefetch cacheState = "prefetch"
 )
 
 // recall finds a kept answer that can be told without waiting for a fresh one. It
@@ -50,7 +52,9 @@ func (s *service) recall(o *outcome) (settled bool) {
 		s.use(o, hit.Entry, fromCache)
 	case hit.State == cache.Due:
 		s.use(o, hit.Entry, fromCache)
-		s.refresh(o, hit.Failure)
+		if s.refresh(o, hit.Failure) {
+			o.cacheState = fromPrefetch
+		}
 	case hit.State == cache.Stale && tooEarly:
 		s.use(o, hit.Entry, fromStale)
 	case hit.State == cache.Stale && o.route.groupOf(hit.Entry).WouldWait():
@@ -155,13 +159,15 @@ func returnedSince(group *upstream.Group, moment time.Time) bool {
 	return false
 }
 
-// refresh asks for an answer again that is about to expire, for nobody yet.
-func (s *service) refresh(o *outcome, failure cache.Entry) {
+// refresh asks for an answer again that is about to expire, for nobody yet. It reports
+// false where it failed a moment ago, or somebody asks already.
+func (s *service) refresh(o *outcome, failure cache.Entry) (asks bool) {
 	if s.tooEarly(o.route, failure, o.query.arrived) {
-		return
+		return false
 	}
 	urgent := make(chan struct{})
-	s.join(upstream.LowPriorityUntil(context.Background(), urgent), o, false, urgent)
+	_, shared := s.join(upstream.LowPriorityUntil(context.Background(), urgent), o, false, urgent)
+	return !shared
 }
 
 // join asks upstream, or joins who asks the same already. Nobody's leaving can
@@ -233,6 +239,9 @@ func (s *service) askUpstream(ctx context.Context, landed *outcome, epoch uint64
 	}
 	asked := s.now()
 	s.ask(ctx, landed)
+	if s.asked != nil {
+		s.asked(landed.groups)
+	}
 	reply := &dns.Msg{MsgHdr: dns.MsgHdr{Rcode: dns.RcodeServerFailure}}
 	if landed.answer != nil {
 		reply = landed.answer.Msg

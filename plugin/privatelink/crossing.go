@@ -66,7 +66,9 @@ func (s *service) finishChain(ctx context.Context, o *outcome) (finished bool) {
 		return false
 	}
 	tail := s.tailOf(o, target, match, way)
-	if s.ask(ctx, tail); tail.answer == nil {
+	s.ask(ctx, tail)
+	o.groups = append(o.groups, tail.groups...)
+	if tail.answer == nil {
 		return false
 	}
 	s.appendAnswer(o, last, tail)
@@ -87,6 +89,7 @@ func brokenOff(o *outcome) bool {
 // the tail at hand may be public where it must not be.
 func (s *service) askTail(ctx context.Context, o *outcome, index int, tail *outcome) {
 	s.ask(ctx, tail)
+	o.groups = append(o.groups, tail.groups...)
 	if tail.answer == nil {
 		o.answer, o.finding = nil, verdict.Finding{}
 		o.route = tail.route

@@ -138,7 +138,7 @@ func (s *service) explain(ctx context.Context, request ExplainRequest) (*Explana
 
 // isKept reports whether an answer or a failure came out of the cache.
 func isKept(state cacheState) bool {
-	return state == fromCache || state == fromStale || state == fromFailure
+	return state == fromCache || state == fromPrefetch || state == fromStale || state == fromFailure
 }
 
 // rehearse resolves a query without a trace, with what is kept or as if nothing were.
@@ -162,6 +162,7 @@ func (s *service) traceless(q *query, kept bool) (*service, error) {
 	quiet.owners = &owners{}
 	quiet.suspects = make(chan string, cap(s.suspects))
 	quiet.hurries = false // nobody asks elsewhere meanwhile, and the cause is worth waiting for
+	quiet.asked = nil
 	if !kept {
 		return &quiet, nil
 	}

@@ -109,7 +109,7 @@ func (s *service) askAfterOutage(ctx context.Context, o *outcome, failure error)
 		o.fail(failure)
 		return
 	}
-	answer, err := o.route.outage.Exchange(ctx, o.query.question())
+	answer, err := o.exchange(ctx, o.route.outage)
 	if err != nil {
 		o.fail(errors.Join(failure, err))
 		return
@@ -184,7 +184,7 @@ func (s *service) askAfterMissing(ctx context.Context, o *outcome) {
 	if o.route.missing == nil || o.guarded || s.policy.Guard.Protects(o.query.name, o.finding.Chain, s.catalog) {
 		return
 	}
-	answer, err := o.route.missing.Exchange(ctx, o.query.question())
+	answer, err := o.exchange(ctx, o.route.missing)
 	if err != nil || answer.Msg.Rcode != dns.RcodeSuccess {
 		return
 	}

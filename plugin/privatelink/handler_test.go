@@ -103,7 +103,7 @@ func buildOn(t testing.TB, shared *slot, body string) *service {
 // handlerOf puts a service in force, with metrics of its own.
 func handlerOf(built *service) *Handler {
 	handler := &Handler{}
-	handler.current.Store(&configuration{service: built, metrics: newMetrics(built, newCollectors(prometheus.NewRegistry()))})
+	handler.put(built, newCollectors(prometheus.NewRegistry()))
 	return handler
 }
 

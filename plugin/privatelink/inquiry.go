@@ -91,7 +91,7 @@ func (s *service) askRoute(ctx context.Context, o *outcome) (*upstream.Answer, *
 		if err := s.heldBack(o, o.route.group); err != nil {
 			return nil, nil, err
 		}
-		answer, err := o.route.group.Exchange(ctx, o.query.question())
+		answer, err := o.exchange(ctx, o.route.group)
 		return answer, o.route.group, err
 	}
 	return s.askSites(ctx, o)
@@ -116,6 +116,7 @@ func (s *service) askSites(ctx context.Context, o *outcome) (*upstream.Answer, *
 		}
 		select {
 		case heard := <-i.heard:
+			o.noteAsked(heard.answer, heard.err, time.Now())
 			if heard.err == nil {
 				heard.finding = s.findingOf(&o.query, heard.answer.Msg)
 				heard.weigh(o.query.qtype, o.match.Namespace != nil, heard.site == i.owner)

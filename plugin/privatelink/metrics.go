@@ -1,6 +1,7 @@
 package privatelink
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/netip"
@@ -49,7 +50,7 @@ func newCollectors(registerer prometheus.Registerer) *collectors {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: plugin.Namespace, Subsystem: pluginName, Name: name, Help: help}, labels)
 	}
 	c := &collectors{
-		queries:   counters("queries_total", "Queries by catalogued namespace and by what the answer means.", "namespace", "verdict"),
+		queries:   counters("queries_total", "Queries by catalogued namespace, by what the answer means that the client was given or kept from, and by the fallback that it came from.", "namespace", "verdict", "fallback"),
 		decisions: counters("policy_decisions_total", "Queries by the policy rule that decided and the action it took.", "rule", "action"),
 		routed:    counters("route_queries_total", "Queries by route and upstream group.", "route", "group"),
 		failures:  counters("upstream_failures_total", "Attempts at an upstream that gave no usable answer.", "upstream", "reason"),
@@ -90,31 +91,56 @@ type signals struct {
 // query looks nothing up by name. It is safe for concurrent use.
 type metrics struct {
 	collectors *collectors
-	// queries is indexed by namespace and verdict, the last of each being none.
-	// A series is made when it is first counted: most never are.
-	queries    [][]atomic.Pointer[prometheus.Counter]
+	// queries is indexed by namespace, verdict and fallback, the last namespace and
+	// verdict being none. A series is made when it is first counted: most never are.
+	queries    [][][]atomic.Pointer[prometheus.Counter]
 	namespaces []string
 	decisions  [][]prometheus.Counter
 	routed     map[*route]prometheus.Counter
-	servers    map[netip.AddrPort]*serverMetrics
+	servers    map[serverKey]*serverMetrics
 	fallbacks  map[fallback]prometheus.Counter
 	cached     map[cacheState]prometheus.Counter
 	*signals
 }
 
+// serverKey tells upstream servers apart by what an answer says of where it came from:
+// two transports at one address are two servers. Plain DNS, over UDP and TCP, is one.
+type serverKey struct {
+	address netip.AddrPort
+	secure  upstream.Transport
+}
+
+func keyOf(address netip.AddrPort, transport upstream.Transport) serverKey {
+	if transport == upstream.UDP || transport == upstream.TCP {
+		transport = ""
+	}
+	return serverKey{address, transport}
+}
+
 type serverMetrics struct {
-	roundTrips               map[upstream.Transport]prometheus.Observer
-	silence, network, answer prometheus.Counter
+	roundTrips                       map[upstream.Transport]prometheus.Observer
+	silence, network, answer, unsent prometheus.Counter
+}
+
+// put makes a service the configuration in force, with series of its own.
+func (h *Handler) put(s *service, c *collectors) {
+	m := newMetrics(s, c)
+	s.asked = m.countAsked
+	h.current.Store(&configuration{service: s, metrics: m})
 }
 
 func newMetrics(s *service, c *collectors) *metrics {
-	m := &metrics{collectors: c, signals: s.signals, routed: map[*route]prometheus.Counter{}, servers: map[netip.AddrPort]*serverMetrics{}, fallbacks: map[fallback]prometheus.Counter{}, cached: map[cacheState]prometheus.Counter{}}
+	m := &metrics{collectors: c, signals: s.signals, routed: map[*route]prometheus.Counter{}, servers: map[serverKey]*serverMetrics{}, fallbacks: map[fallback]prometheus.Counter{}, cached: map[cacheState]prometheus.Counter{}}
 	for _, namespace := range s.catalog.Namespaces() {
 		m.namespaces = append(m.namespaces, namespace.Suffix)
 	}
 	m.namespaces = append(m.namespaces, none)
 	for range m.namespaces {
-		m.queries = append(m.queries, make([]atomic.Pointer[prometheus.Counter], len(verdict.Verdicts())+1))
+		meanings := make([][]atomic.Pointer[prometheus.Counter], len(verdict.Verdicts())+1)
+		for meaning := range meanings {
+			meanings[meaning] = make([]atomic.Pointer[prometheus.Counter], len(keptFallbacks))
+		}
+		m.queries = append(m.queries, meanings)
 	}
 	for _, rule := range policy.Rules() {
 		var row []prometheus.Counter
@@ -129,11 +155,11 @@ func newMetrics(s *service, c *collectors) *metrics {
 	for _, way := range []fallback{afterMissing, afterOutage} {
 		m.fallbacks[way] = c.fallbacks.WithLabelValues(string(way))
 	}
-	for _, state := range []cacheState{fromUpstream, fromCache, fromStale, fromFailure, fromShared} {
+	for _, state := range []cacheState{fromUpstream, fromCache, fromStale, fromFailure, fromShared, fromPrefetch} {
 		m.cached[state] = c.cached.WithLabelValues(string(state))
 	}
 	for _, server := range s.lease.endpoints {
-		m.servers[server.address] = newServerMetrics(server, c)
+		m.servers[keyOf(server.address, server.transport)] = newServerMetrics(server, c)
 	}
 	return m
 }
@@ -148,6 +174,7 @@ func newServerMetrics(server endpoint, c *collectors) *serverMetrics {
 		silence:    c.failures.WithLabelValues(label, "silence"),
 		network:    c.failures.WithLabelValues(label, "network"),
 		answer:     c.failures.WithLabelValues(label, "rcode"),
+		unsent:     c.failures.WithLabelValues(label, "unsent"),
 	}
 	for _, transport := range transports {
 		made.roundTrips[transport] = c.roundTrips.WithLabelValues(label, string(transport))
@@ -164,7 +191,7 @@ func (m *metrics) count(o *outcome) {
 	if o.answered() {
 		meaning = int(o.finding.Verdict)
 	}
-	m.query(namespace, meaning).Inc()
+	m.query(namespace, meaning, o.fallback).Inc()
 	m.decisions[o.decision.Rule][o.decision.Action].Inc()
 	if o.route != nil {
 		m.routed[o.route].Inc()
@@ -183,7 +210,6 @@ func (m *metrics) count(o *outcome) {
 		m.fallbacks[o.fallback].Inc()
 	}
 	m.countTransport(o)
-	m.countUpstream(o)
 }
 
 // countTransport notes who was told to come by TCP, and who came.
@@ -196,9 +222,10 @@ func (m *metrics) countTransport(o *outcome) {
 	}
 }
 
-// query returns the counter of a namespace and a verdict by their indexes.
-func (m *metrics) query(namespace, meaning int) prometheus.Counter {
-	cell := &m.queries[namespace][meaning]
+// query returns the counter of a namespace and a verdict, by their indexes, and of the
+// fallback that the answer came from.
+func (m *metrics) query(namespace, meaning int, way fallback) prometheus.Counter {
+	cell := &m.queries[namespace][meaning][way.flag()]
 	if counter := cell.Load(); counter != nil {
 		return *counter
 	}
@@ -206,31 +233,36 @@ func (m *metrics) query(namespace, meaning int) prometheus.Counter {
 	if verdicts := verdict.Verdicts(); meaning < len(verdicts) {
 		label = verdicts[meaning].String()
 	}
-	counter := m.collectors.queries.WithLabelValues(m.namespaces[namespace], label)
+	counter := m.collectors.queries.WithLabelValues(m.namespaces[namespace], label, cmp.Or(string(way), none))
 	cell.Store(&counter)
 	return counter
 }
 
-func (m *metrics) countUpstream(o *outcome) {
-	if !o.asked() {
-		return
-	}
-	if o.answer != nil {
-		if observer := m.servers[o.answer.Server].roundTrips[o.answer.Transport]; observer != nil {
-			observer.Observe(o.answer.RTT.Seconds())
+// countAsked counts what became of a question to upstream groups, once, however many
+// clients wait for it: none may, when an answer is asked for again before it expires.
+func (m *metrics) countAsked(groups []askedGroup) {
+	for index := range groups {
+		if answer := groups[index].answer; answer != nil {
+			m.servers[keyOf(answer.Server, answer.Transport)].roundTrips[answer.Transport].Observe(answer.RTT.Seconds())
+		}
+		for _, attempt := range groups[index].vain {
+			m.servers[keyOf(attempt.Server, attempt.Transport)].failure(attempt.Err).Inc()
 		}
 	}
-	for _, attempt := range o.attempts() {
-		server := m.servers[attempt.Server]
-		switch {
-		case attempt.Err == nil:
-			server.answer.Inc()
-		case errors.Is(attempt.Err, context.DeadlineExceeded):
-			server.silence.Inc()
-		default:
-			server.network.Inc()
-		}
+}
+
+// failure is the counter of attempts that ended so; nil for a reply with an rcode that
+// is no answer.
+func (s *serverMetrics) failure(err error) prometheus.Counter {
+	switch {
+	case err == nil:
+		return s.answer
+	case errors.Is(err, upstream.ErrOverBudget), errors.Is(err, upstream.ErrDown), errors.Is(err, upstream.ErrBusy):
+		return s.unsent
+	case errors.Is(err, context.DeadlineExceeded):
+		return s.silence
 	}
+	return s.network
 }
 
 // ReloadFailed notes that a Corefile was not even read, so that no stanza of it

@@ -15,7 +15,7 @@ func TestMetricNamesAndHelp(t *testing.T) {
 	run := newRunning(t, "clients: []\n", "")
 	c := register(registry, run.shared)
 	standAt(t, run)
-	newMetrics(run.handler.current.Load().service, c).query(0, 0).Inc()
+	newMetrics(run.handler.current.Load().service, c).query(0, 0, noFallback).Inc()
 	c.config.watch(run.handler)
 	problems, err := testutil.GatherAndLint(registry)
 	if err != nil {
@@ -40,9 +40,9 @@ func TestQueriesAreCounted(t *testing.T) {
 		counter prometheus.Counter
 		want    float64
 	}{
-		{"private answers, the probe's not", c.queries.WithLabelValues("database.windows.net", "private"), 2},
-		{"a rejection has no verdict", c.queries.WithLabelValues("database.windows.net", none), 1},
-		{"a failure outside the catalog", c.queries.WithLabelValues(none, none), 1},
+		{"private answers, the probe's not", c.queries.WithLabelValues("database.windows.net", "private", none), 2},
+		{"a rejection has no verdict", c.queries.WithLabelValues("database.windows.net", none, none), 1},
+		{"a failure outside the catalog", c.queries.WithLabelValues(none, none, none), 1},
 		{"the policy's refusal", c.decisions.WithLabelValues("direct-lookup", "refuse"), 1},
 		{"ordinary questions", c.decisions.WithLabelValues("none", "allow"), 3},
 		{"the route", c.routed.WithLabelValues(".", "azure"), 3},

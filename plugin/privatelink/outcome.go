@@ -33,6 +33,9 @@ type outcome struct {
 	// failure holds the attempts.
 	answer  *upstream.Answer
 	finding verdict.Finding
+	// groups are the upstream groups that were asked for it, in the order in which they
+	// were heard: those of a fallback and of a chain's tail stand behind the route's.
+	groups []askedGroup
 	// entry is the answer as it is told, cacheState where it came from; stale is an
 	// answer that has expired, for want of a better one.
 	entry      cache.Entry
@@ -151,7 +154,7 @@ func (o *outcome) stopAgain(failure cache.Entry) {
 // adopt takes over what a shared question brought. It is shared: nothing in it
 // may be changed.
 func (o *outcome) adopt(landed *outcome) {
-	o.answer, o.entry, o.finding = landed.answer, landed.entry, landed.finding
+	o.answer, o.entry, o.finding, o.groups = landed.answer, landed.entry, landed.finding, landed.groups
 	o.group, o.fallback, o.failure = landed.group, landed.fallback, landed.failure
 	o.rcode, o.extendedError = landed.rcode, landed.extendedError
 }
@@ -241,7 +244,7 @@ func (o *outcome) stop(rcode int, code uint16, text string) bool {
 }
 
 // asked reports whether this query itself led to a question upstream: what was
-// kept, and what somebody else had asked already, is not counted again.
+// kept, and what somebody else had asked already, is not told again.
 func (o *outcome) asked() bool { return o.cacheState == fromUpstream }
 
 // attempts are the upstream servers that were asked in vain.

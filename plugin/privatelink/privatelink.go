@@ -77,6 +77,9 @@ func (h *Handler) record(o *outcome, reply []byte, now time.Time) {
 	if h.log != nil {
 		var record querylog.Record
 		o.fill(&record, reply, now)
+		if h.log.TakesMessages() {
+			o.fillMessages(&record)
+		}
 		h.log.Log(&record)
 	}
 }

@@ -73,10 +73,29 @@ func (o *outcome) fillExchange(record *querylog.Record) {
 	}
 	record.Upstream = o.answer.Server.String()
 	record.UpstreamTransport, record.UpstreamDuration = string(o.answer.Transport), o.answer.RTT
-	record.Exchanges = []querylog.Exchange{{
-		Server: o.answer.Server, Transport: record.UpstreamTransport,
-		Sent: o.query.arrived, Received: o.query.arrived.Add(o.answer.RTT), Reply: o.answer.Wire,
-	}}
+}
+
+// fillMessages adds the whole messages between this server and upstreams, of the one
+// query among those who share them that they were sent for.
+func (o *outcome) fillMessages(record *querylog.Record) {
+	if !o.asked() {
+		return
+	}
+	for index := range o.groups {
+		asked := &o.groups[index]
+		query := asked.packed()
+		for _, vain := range asked.vain {
+			record.Exchanges = append(record.Exchanges, querylog.Exchange{
+				Server: vain.Server, Transport: string(vain.Transport), Sent: asked.received.Add(-vain.Elapsed), Query: query,
+			})
+		}
+		if answer := asked.answer; answer != nil {
+			record.Exchanges = append(record.Exchanges, querylog.Exchange{
+				Server: answer.Server, Transport: string(answer.Transport),
+				Sent: asked.received.Add(-answer.RTT), Received: asked.received, Query: query, Reply: answer.Wire,
+			})
+		}
+	}
 }
 
 // realClient is who asked a declared resolver, as that told in EDNS Client Subnet (RFC

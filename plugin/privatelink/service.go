@@ -47,6 +47,9 @@ type service struct {
 	loops    *loops
 	suspects chan string
 	*signals // the process's
+	// asked is told which upstream groups were asked, whoever waits for the answer; nil
+	// where nobody counts.
+	asked func([]askedGroup)
 	// now is the clock that kept answers age by.
 	now func() time.Time
 	// withholdServfail answers SERVFAIL in place of NODATA where an answer is withheld.

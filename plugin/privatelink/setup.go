@@ -48,7 +48,7 @@ func setup(c *caddy.Controller) error {
 	handover.begin(built.lease, func() {})
 	handler := &Handler{}
 	handler.waiting.total = &handover.handedOver
-	handler.current.Store(&configuration{service: built, metrics: newMetrics(built, registered())})
+	handler.put(built, registered())
 	run := &running{
 		stanza: stanza, config: parsed, handler: handler, shared: handover,
 		log: clog.NewWithPlugin(pluginName), stamps: stampsOf(parsed.files), stopWatching: make(chan struct{}),

@@ -98,7 +98,7 @@ func (r *running) replace(parsed *config) error {
 	}
 	old := r.handler.current.Load()
 	built.policy.Chains, built.cache = old.service.policy.Chains, old.service.cache
-	r.handler.current.Store(&configuration{service: built, metrics: newMetrics(built, old.metrics.collectors)})
+	r.handler.put(built, old.metrics.collectors)
 	r.config = parsed
 	time.AfterFunc(replyTime, func() { r.shared.release(old.service.lease) })
 	return nil

@@ -73,7 +73,8 @@ type Record struct {
 	PolicyRule, PolicyAction string
 
 	// Cache is where the answer came from: hit, stale, miss, shared (with others
-	// who asked at the same time), failed (a failure a moment ago), prefetch.
+	// who asked at the same time), failed (a failure a moment ago), prefetch (a hit that
+	// had its answer asked for again before it expires).
 	Cache string
 	// Route is the route taken, Group the upstream group that answered, Site the
 	// place whose view of private zones that group gives.

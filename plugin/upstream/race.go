@@ -256,12 +256,13 @@ func (r *race) attempts(winner int) []Attempt {
 
 // attempt tells a run as a failure.
 func (r *run) attempt() Attempt {
+	first := r.server.transports[0].protocol()
 	a := Attempt{Server: r.server.addr, Elapsed: r.elapsed, Transport: r.result.transport, Err: r.result.err}
 	switch {
 	case !r.ended && r.waiting.Load():
-		a.Elapsed, a.Transport, a.Err = time.Since(r.started), UDP, ErrOverBudget
+		a.Elapsed, a.Transport, a.Err = time.Since(r.started), first, ErrOverBudget
 	case !r.ended:
-		a.Elapsed, a.Transport, a.Err = time.Since(r.started), UDP, ErrSilent
+		a.Elapsed, a.Transport, a.Err = time.Since(r.started), first, ErrSilent
 	case errors.Is(r.result.err, context.DeadlineExceeded):
 		a.Err = ErrSilent
 	case r.result.err == nil:

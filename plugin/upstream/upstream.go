@@ -95,8 +95,8 @@ type Answer struct {
 type Attempt struct {
 	// Server is the server that was asked.
 	Server netip.AddrPort
-	// Transport is what failed. For a server that is still being waited for it is UDP,
-	// also where the server has already sent us on to TCP.
+	// Transport is what failed. For a server that is still being waited for it is the
+	// one that is asked first, also where UDP has already sent us on to TCP.
 	Transport Transport
 	// Elapsed is the time from asking to the failure, or, for a silent server, to
 	// the moment at which the group stopped waiting.

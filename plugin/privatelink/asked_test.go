@@ -1,0 +1,135 @@
+package privatelink
+
+import (
+	"errors"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/privatelink-dns/privatelink-dns/plugin/querylog"
+	"github.com/privatelink-dns/privatelink-dns/plugin/upstream"
+)
+
+// failuresOf are the failed attempts at a server, by reason.
+func failuresOf(handler *Handler, server string) map[string]float64 {
+	reasons := map[string]float64{}
+	for _, reason := range []string{"silence", "network", "rcode", "unsent"} {
+		reasons[reason] = testutil.ToFloat64(handler.current.Load().metrics.collectors.failures.WithLabelValues(server, reason))
+	}
+	return reasons
+}
+
+// The answer came from the fallback; that the route's own server failed is no less true.
+func TestFailuresBehindAFallbackAreCounted(t *testing.T) {
+	own := silent(t)
+	handler := withFallbacks(t, own, newPublic(t), "route . azure outage=public")
+	if got := lastAddress(ask(t, handler, "10.30.0.4", "web1.database.windows.net.", dns.TypeA)); got != "203.0.113.10" {
+		t.Fatalf("the fallback's answer = %q, want 203.0.113.10", got)
+	}
+	if got := failuresOf(handler, own); got["network"] == 0 || got["rcode"] != 0 {
+		t.Errorf("failures of the route's own server = %v, want some of the network", got)
+	}
+	c := handler.current.Load().metrics.collectors
+	if got := testutil.ToFloat64(c.queries.WithLabelValues("database.windows.net", "public", "outage")); got != 1 {
+		t.Errorf("public answers after an outage = %v, want 1", got)
+	}
+}
+
+// A partner's resource is told apart from a zone that is not linked.
+func TestVerdictOfAFallbackNamesTheFallback(t *testing.T) {
+	own := linked(t)
+	handler := withFallbacks(t, own, newPublic(t), "route . azure missing=public")
+	ask(t, handler, "10.30.0.4", "partner1.database.windows.net.", dns.TypeA)
+	ask(t, handler, "10.30.0.4", "nobody.database.windows.net.", dns.TypeA)
+	c := handler.current.Load().metrics.collectors
+	for _, tc := range []struct {
+		verdict, fallback string
+		want              float64
+	}{{"unlinked", "missing", 1}, {"unlinked", none, 0}, {"missing", none, 1}} {
+		if got := testutil.ToFloat64(c.queries.WithLabelValues("database.windows.net", tc.verdict, tc.fallback)); got != tc.want {
+			t.Errorf("%s from fallback %s = %v, want %v", tc.verdict, tc.fallback, got, tc.want)
+		}
+	}
+}
+
+// The flight is counted when it lands, whoever waits for it: here nobody does.
+func TestAnswersThatAreAskedForAgainAreCounted(t *testing.T) {
+	handler := newHandler(t, answers(t, sql), "", longAgo)
+	service, counted := handler.current.Load().service, make(chan struct{}, 2)
+	count := service.asked
+	service.asked = func(groups []askedGroup) { count(groups); counted <- struct{}{} }
+	name := "db1.database.windows.net."
+	if o, _ := askAt(t, handler, name, 0); o.cacheState != fromUpstream {
+		t.Fatalf("the first answer is a %s", o.cacheState)
+	}
+	for _, step := range []struct {
+		after time.Duration
+		state cacheState
+	}{{4 * time.Second, fromCache}, {9500 * time.Millisecond, fromPrefetch}} {
+		if o, _ := askAt(t, handler, name, step.after); o.cacheState != step.state {
+			t.Fatalf("after %s the answer is a %q, want a %q", step.after, o.cacheState, step.state)
+		}
+	}
+	<-counted
+	<-counted
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(handler.current.Load().metrics.collectors.roundTrips)
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	answers := uint64(0)
+	for _, metric := range families[0].GetMetric() {
+		answers += metric.GetHistogram().GetSampleCount()
+		if len(metric.GetHistogram().GetPositiveSpan()) == 0 && metric.GetHistogram().GetSampleCount() > 0 {
+			t.Error("the round trips are no native histogram")
+		}
+	}
+	if answers != 2 {
+		t.Errorf("%d round trips are counted, want 2", answers)
+	}
+}
+
+func TestTransportsAtOneAddressAreToldApart(t *testing.T) {
+	built := buildText(t, "upstream plain 192.0.2.1:853\nupstream secure tls://192.0.2.1:853%dns.example\nroute . plain secure")
+	handler := handlerOf(built)
+	address := netip.MustParseAddrPort("192.0.2.1:853")
+	handler.current.Load().metrics.countAsked([]askedGroup{
+		{vain: []upstream.Attempt{{Server: address, Transport: upstream.TLS, Err: upstream.ErrSilent}}},
+		{vain: []upstream.Attempt{{Server: address, Transport: upstream.TCP, Err: errors.New("refused")}, {Server: address, Transport: upstream.UDP, Err: upstream.ErrOverBudget}}},
+		{answer: &upstream.Answer{Server: address, Transport: upstream.TLS}},
+	})
+	if got := failuresOf(handler, "192.0.2.1:853"); got["network"] != 1 || got["unsent"] != 1 || got["silence"] != 0 {
+		t.Errorf("failures of plain DNS = %v, want one of the network and one unsent", got)
+	}
+	if got := failuresOf(handler, "tls://192.0.2.1:853%dns.example"); got["silence"] != 1 || got["network"] != 0 {
+		t.Errorf("failures of DNS over TLS = %v, want one silence", got)
+	}
+}
+
+func TestMessagesBetweenServersAreLogged(t *testing.T) {
+	handler := withFallbacks(t, linked(t), newPublic(t), "route . azure missing=public")
+	o, _ := askAt(t, handler, "partner1.database.windows.net.", 0)
+	var record querylog.Record
+	o.fill(&record, nil, time.Now())
+	o.fillMessages(&record)
+	if len(record.Exchanges) != 2 {
+		t.Fatalf("%d exchanges, want those with the route's server and with the fallback's", len(record.Exchanges))
+	}
+	for index, exchange := range record.Exchanges {
+		query, reply := new(dns.Msg), new(dns.Msg)
+		if query.Unpack(exchange.Query) != nil || reply.Unpack(exchange.Reply) != nil || query.Question[0] != reply.Question[0] {
+			t.Errorf("exchange %d is %v and %v, want a query and its reply", index, query, reply)
+		}
+		if !exchange.Received.After(exchange.Sent) {
+			t.Errorf("exchange %d: sent %v, received %v", index, exchange.Sent, exchange.Received)
+		}
+	}
+	if kept, _ := askAt(t, handler, "partner1.database.windows.net.", time.Second); len(kept.groups) != 0 {
+		t.Error("a kept answer has exchanges")
+	}
+}
