@@ -13,7 +13,6 @@ import (
 	"github.com/coredns/caddy/caddyfile"
 	clog "github.com/coredns/coredns/plugin/pkg/log"
 	"github.com/miekg/dns"
-	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/privatelink-dns/privatelink-dns/plugin/cache"
 	"github.com/privatelink-dns/privatelink-dns/plugin/policy"
@@ -68,7 +67,7 @@ func TestChangedRulesTakeEffectAndMistakesDoNot(t *testing.T) {
 	defer func() { _ = run.stop() }()
 	rules := filepath.Join(run.config.directory, "rules.yaml")
 	lastReload := func() float64 {
-		return testutil.ToFloat64(run.handler.current.Load().metrics.collectors.config.successful)
+		return gathered(t, run.handler.current.Load().metrics.collectors.config)["config_last_reload_successful"]
 	}
 
 	writeFile(t, rules, "clients:\n  - {class: stub, networks: [10.20.0.0/16]}\n")

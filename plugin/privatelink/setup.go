@@ -99,7 +99,6 @@ func (r *running) start() error {
 			return plugin.Error(pluginName, fmt.Errorf("%s: %w", r.config.state.where, err))
 		}
 	}
-	current.metrics.reloaded(true)
 	log, err := r.config.openQuerylog(r.tellLogFailure)
 	if err != nil {
 		return plugin.Error(pluginName, err)
@@ -115,11 +114,13 @@ func (r *running) start() error {
 		r.handler.log = log
 	}
 	current.metrics.watchLog(log)
-	current.metrics.collectors.config.watch(r.handler)
+	config := current.metrics.collectors.config
+	config.watch(r.handler)
+	notInForce := config.begins(time.Now())
 	r.watching.Go(func() { r.watch(r.stopWatching) })
 	r.watching.Go(func() { r.watchLoops(r.stopWatching) })
 	r.watching.Go(func() { r.watchLinks(r.stopWatching) })
-	r.shared.begin(current.service.lease, func() { restoreCache(); r.endWatchAndLog() })
+	r.shared.begin(current.service.lease, func() { notInForce(); restoreCache(); r.endWatchAndLog() })
 	r.shared.enlist(r.handler, r.config.where)
 	r.log.Infof("%s", r.config.summary(len(current.service.catalog.Namespaces())))
 	return nil

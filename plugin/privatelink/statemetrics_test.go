@@ -144,6 +144,24 @@ func TestConfigurationInForceIsTold(t *testing.T) {
 	}
 }
 
+// A stanza that has begun can fail for the fault of another one.
+func TestConfigurationThatFailsToStartIsNotCounted(t *testing.T) {
+	c := newConfigMetrics()
+	if samples := gathered(t, c); len(samples) != 0 {
+		t.Errorf("before the first configuration samples = %v, want none", samples)
+	}
+	c.begins(time.Unix(1_700_000_100, 0))
+	abandon := c.begins(time.Unix(1_700_000_200, 0))
+	if got := gathered(t, c)["config_generation"]; got != 2 {
+		t.Errorf("generation = %v, want 2", got)
+	}
+	abandon()
+	samples := gathered(t, c)
+	if samples["config_generation"] != 1 || samples["config_last_reload_success_timestamp_seconds"] != 1_700_000_100 || samples["config_last_reload_successful"] != 0 {
+		t.Errorf("after a reload that failed samples = %v, want those of the configuration before, and no success", samples)
+	}
+}
+
 func TestWhatRunsIsTold(t *testing.T) {
 	for name, value := range gathered(t, newBuildInfo()) {
 		if value != 1 || !strings.Contains(name, " go1.") {
