@@ -34,6 +34,8 @@ func TestProve(t *testing.T) {
 		{"partner", provePartner, false, true},
 		{"sites", proveSites, false, true},
 		{"loop", proveLoop, false, true},
+		{"query log", proveQueryLog, true, true},
+		{"query log on bad days", proveQueryLogOnBadDays, true, true},
 		{"reload", func(p *proof) { proveReload(p, reloads, pick(p.run, 6000, 2000), 0) }, true, true},
 		{"reload of the fast path", func(p *proof) { proveReload(p, switches, pick(p.run, 4000, 1000), 1) }, true, true},
 	} {

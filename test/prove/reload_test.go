@@ -3,9 +3,7 @@
 package prove
 
 import (
-	"bufio"
 	"fmt"
-	"net/http"
 	"net/netip"
 	"os"
 	"strconv"
@@ -263,24 +261,7 @@ func (r *reloaded) holds() holdings {
 // series returns what a series without labels tells.
 func (r *reloaded) series(name string) float64 {
 	r.proof.t.Helper()
-	// No connection may stay open: it would be among what is counted.
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
-	response, err := client.Get("http://" + r.metrics + "/metrics")
-	if err != nil {
-		r.proof.t.Fatal(err)
-	}
-	defer func() { _ = response.Body.Close() }()
-	for lines := bufio.NewScanner(response.Body); lines.Scan(); {
-		if text, found := strings.CutPrefix(lines.Text(), name+" "); found {
-			value, err := strconv.ParseFloat(text, 64)
-			if err != nil {
-				r.proof.t.Fatal(err)
-			}
-			return value
-		}
-	}
-	r.proof.t.Fatalf("found no series %s", name)
-	return 0
+	return r.proof.series(r.metrics, name)
 }
 
 // judge compares what our program holds, idle both times.
