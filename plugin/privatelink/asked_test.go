@@ -2,7 +2,10 @@ package privatelink
 
 import (
 	"errors"
+	"net"
 	"net/netip"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -108,6 +111,54 @@ func TestTransportsAtOneAddressAreToldApart(t *testing.T) {
 	}
 	if got := failuresOf(handler, "tls://192.0.2.1:853%dns.example"); got["silence"] != 1 || got["network"] != 0 {
 		t.Errorf("failures of DNS over TLS = %v, want one silence", got)
+	}
+}
+
+// What a declared resolver tells of its client goes into the log, and nowhere else.
+func TestWhoReallyAskedIsLoggedAndGoesNoFurther(t *testing.T) {
+	passedOn := make(chan int, 8)
+	own := serve(t, func(w dns.ResponseWriter, request *dns.Msg) {
+		if options := request.IsEdns0(); options != nil {
+			for _, option := range options.Option {
+				if option.Option() == dns.EDNS0SUBNET || option.Option() >= 65001 {
+					passedOn <- int(option.Option())
+				}
+			}
+		}
+		reply := new(dns.Msg).SetReply(request)
+		sql["db1.database.windows.net. A"](reply)
+		_ = w.WriteMsg(reply)
+	})
+	run := newRunning(t, "clients: []\n", "upstream own "+own+"\nroute catalog own\nclients resolver 10.30.0.0/24 identity=65001\nquerylog query.log")
+	if err := run.start(); err != nil {
+		t.Fatal(err)
+	}
+	request := new(dns.Msg).SetQuestion("db1.database.windows.net.", dns.TypeA)
+	for _, each := range []struct {
+		client string
+		id     []byte
+	}{{"10.30.0.4", []byte("laptop-7")}, {"10.30.0.5", []byte{0, 0x16, 0x3e, 1, 2, 3}}, {"10.40.0.4", []byte("a lie")}} {
+		request.Extra = []dns.RR{&dns.OPT{Hdr: dns.RR_Header{Name: ".", Rrtype: dns.TypeOPT, Class: 1232}, Option: []dns.EDNS0{
+			&dns.EDNS0_SUBNET{Code: dns.EDNS0SUBNET, Family: 1, SourceNetmask: 24, Address: net.IPv4(10, 99, 7, 0)},
+			&dns.EDNS0_LOCAL{Code: 65002, Data: []byte("another")}, &dns.EDNS0_LOCAL{Code: 65001, Data: each.id},
+		}}}
+		exchange(t, run.handler, each.client, request)
+	}
+	if err := run.stop(); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(readFile(t, filepath.Join(run.config.directory, "query.log")), "\n")
+	const network = `"real_client":"10.99.7.0/24",`
+	for index, want := range []string{network + `"real_client_id":"laptop-7"`, network + `"real_client_id":"00163e010203"`} {
+		if !strings.Contains(lines[index], want) {
+			t.Errorf("line %d = %s, want it to contain %s", index+1, lines[index], want)
+		}
+	}
+	if strings.Contains(lines[2], "real_client") {
+		t.Errorf("a client that is no declared resolver tells who asked, and is believed: %s", lines[2])
+	}
+	if len(passedOn) > 0 {
+		t.Errorf("EDNS option %d was passed on to the upstream", <-passedOn)
 	}
 }
 

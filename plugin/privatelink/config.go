@@ -36,6 +36,8 @@ type config struct {
 	private verdict.Networks
 	// flatten says whose answers leave the CNAMEs out.
 	flatten [policy.Classes]bool
+	// identity is the EDNS option in which resolvers tell who asked them; 0 for none.
+	identity uint16
 	// mustBePrivate are names and suffixes; withholdServfail answers SERVFAIL
 	// in place of NODATA where something is withheld.
 	mustBePrivate    catalog.Suffixes[struct{}]

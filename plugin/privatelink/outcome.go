@@ -25,6 +25,8 @@ type outcome struct {
 	decision policy.Decision
 	// override is the operator's own word on the name; nil for none.
 	override *override.Override
+	// identity is the EDNS option in which this client may tell who asked it; 0 for none.
+	identity uint16
 	// route is nil where none was looked for or found.
 	route *route
 

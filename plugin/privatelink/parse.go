@@ -191,13 +191,36 @@ func parseClients(parsed *config, where string, arguments []string) error {
 	if err := policy.CheckClass(arguments[0]); err != nil {
 		return fmt.Errorf("%s: %w", where, err)
 	}
-	networks := slices.DeleteFunc(slices.Clone(arguments[1:]), func(argument string) bool { return argument == flattened })
-	if len(networks) < len(arguments)-1 {
-		if err := parsed.flattenFor(arguments[0]); err != nil {
+	var networks []string
+	for _, argument := range arguments[1:] {
+		code, isIdentity := strings.CutPrefix(argument, "identity=")
+		var err error
+		switch {
+		case argument == flattened:
+			err = parsed.flattenFor(arguments[0])
+		case isIdentity:
+			err = parsed.identifyBy(arguments[0], code)
+		default:
+			networks = append(networks, argument)
+		}
+		if err != nil {
 			return fmt.Errorf("%s: %w", where, err)
 		}
 	}
 	return parsed.declareClients(where, arguments[0], networks)
+}
+
+// identifyBy says in which EDNS option resolvers tell who asked them.
+func (c *config) identifyBy(class, written string) error {
+	code, err := strconv.ParseUint(written, 10, 16)
+	if err != nil || code < 65001 || code > 65534 || class != "resolver" {
+		return fmt.Errorf("found identity=%s for clients %s, expected it for resolver, with the code of an EDNS option for local use, 65001 to 65534", written, class)
+	}
+	if c.identity != 0 && c.identity != uint16(code) {
+		return fmt.Errorf("found identity=%d, expected identity=%d as for the resolvers before, or none", code, c.identity)
+	}
+	c.identity = uint16(code)
+	return nil
 }
 
 // flattened is the option of clients that leaves the CNAMEs out of their answers.

@@ -2,6 +2,7 @@ package privatelink
 
 import (
 	"encoding/binary"
+	"encoding/hex"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -18,7 +19,7 @@ func (o *outcome) fill(record *querylog.Record, reply []byte, now time.Time) {
 	q := &o.query
 	*record = querylog.Record{
 		Time: q.arrived, Client: q.client, Server: q.server, Transport: q.transport,
-		ClientClass: o.decision.Class.String(), RealClient: o.realClient(),
+		ClientClass: o.decision.Class.String(), RealClient: o.realClient(), RealClientID: o.realClientID(),
 		ID: q.asked.ID, Name: q.name, Type: q.qtype, Class: q.qclass,
 		QueryFlags: queryFlags(q), ReplyFlags: replyFlags(reply, q.key.DO), QuerySize: q.size, ReplySize: len(reply),
 		Rcode:  uint16(o.replyCode()),
@@ -105,6 +106,19 @@ func (o *outcome) realClient() netip.Prefix {
 		return o.query.asked.ClientSubnet
 	}
 	return netip.Prefix{}
+}
+
+// realClientID is who asked a declared resolver, as that told in the option that the
+// configuration names: text as it is, anything else, such as a hardware address, in
+// hexadecimal.
+func (o *outcome) realClientID() string {
+	told := o.query.asked.LocalOption(o.identity)
+	for _, each := range told {
+		if each < ' ' || each > '~' {
+			return hex.EncodeToString(told)
+		}
+	}
+	return string(told)
 }
 
 func queryFlags(q *query) querylog.Flags {

@@ -34,6 +34,9 @@ func (s *service) settle(o *outcome) (settled bool) {
 		return o.refuseMalformed(s.policy.Clients)
 	}
 	o.decision = s.policy.Ask(q.client.Addr(), q.name, q.qtype, o.match, q.arrived)
+	if o.decision.Class.IsResolver() {
+		o.identity = s.identity
+	}
 	if o.decision.Action.Rejects() {
 		return o.reject()
 	}

@@ -27,7 +27,9 @@ type service struct {
 	routes  *routes
 	private verdict.Networks
 	flatten [policy.Classes]bool
-	lease   *lease
+	// identity is the EDNS option in which resolvers tell who asked them; 0 for none.
+	identity uint16
+	lease    *lease
 	// files are what the configuration was read from.
 	files []string
 	// cache and flights are the process's. A configuration that starts may make a
@@ -100,6 +102,7 @@ func build(c *config, shared *slot) (*service, error) {
 		routes:           ways,
 		private:          c.private,
 		flatten:          c.flatten,
+		identity:         c.identity,
 		lease:            held,
 		files:            append([]string{c.corefile}, c.files...),
 		cache:            shared.cacheOf(held, c.cacheEntries),

@@ -11,6 +11,8 @@ const (
 	optionCookie        = 10 // RFC 7873
 	optionTCPKeepAlive  = 11 // RFC 7828
 	optionExtendedError = 15 // RFC 8914
+
+	firstLocalOption, lastLocalOption = 65001, 65534 // RFC 6891 section 9
 )
 
 // readOPT reads one OPT record of a query. That its owner is the root, and that
@@ -70,8 +72,20 @@ func (q *Query) readOption(code uint16, data []byte) error {
 		if q.cookieLength == 0 {
 			q.cookieLength = uint8(copy(q.cookie[:], data))
 		}
+	default:
+		q.keepLocal(code, data)
 	}
 	return nil
+}
+
+// keepLocal keeps an option that is for local use, if there is room.
+func (q *Query) keepLocal(code uint16, data []byte) {
+	if code < firstLocalOption || code > lastLocalOption || optionFixed+len(data) > len(q.local)-int(q.localLength) {
+		return
+	}
+	kept := binary.BigEndian.AppendUint16(q.local[:q.localLength], code)
+	kept = binary.BigEndian.AppendUint16(kept, uint16(len(data)))
+	q.localLength = uint8(len(append(kept, data...)))
 }
 
 // readSubnet reads a client subnet (RFC 7871 section 6): the family, two prefix

@@ -58,6 +58,27 @@ type Query struct {
 	spelling     [maxNameSize]byte
 	cookie       [maxCookieSize]byte
 	cookieLength uint8
+	// local are the client's local options, each with its code and length in front.
+	local       [localOptionsRoom]byte
+	localLength uint8
+}
+
+// localOptionsRoom is what is kept of local options: names of machines and hardware
+// addresses are shorter.
+const localOptionsRoom = 80
+
+// LocalOption returns the data of the first option with a code of those that are for
+// local use, 65001 to 65534 (RFC 6891 section 9); nil where there was none, or none that
+// had room: 76 bytes for one. It is part of q. It is never passed on.
+func (q *Query) LocalOption(code uint16) []byte {
+	for kept := q.local[:q.localLength]; len(kept) > 0; {
+		length := optionFixed + int(binary.BigEndian.Uint16(kept[2:]))
+		if binary.BigEndian.Uint16(kept) == code {
+			return kept[optionFixed:length]
+		}
+		kept = kept[length:]
+	}
+	return nil
 }
 
 // maxCookieSize is 8 bytes of the client and 32 of the server (RFC 7873 section 4).

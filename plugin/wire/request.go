@@ -101,6 +101,8 @@ func (q *Query) takeOption(option dns.EDNS0) error {
 			address = netip.AddrFrom16(address.As16())
 		}
 		q.ClientSubnet, _ = address.Prefix(int(option.SourceNetmask))
+	case *dns.EDNS0_LOCAL:
+		q.keepLocal(option.Code, option.Data)
 	case *dns.EDNS0_COOKIE:
 		data, err := hex.DecodeString(option.Cookie)
 		if err != nil {
