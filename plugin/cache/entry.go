@@ -3,6 +3,7 @@ package cache
 import (
 	"encoding/binary"
 	"time"
+	"unsafe"
 
 	"github.com/privatelink-dns/privatelink-dns/plugin/wire"
 )
@@ -81,6 +82,15 @@ const (
 
 // Exists reports whether this is an entry.
 func (e Entry) Exists() bool { return len(e.block) > 0 }
+
+// Same reports whether both are one entry, not only equal ones. It may be called of the
+// zero value.
+func (e Entry) Same(other Entry) bool {
+	return unsafe.SliceData(e.block) == unsafe.SliceData(other.block)
+}
+
+// Identity is a number that another entry does not have as long as this one is held.
+func (e Entry) Identity() uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(e.block))) }
 
 // Kept reports whether the cache keeps this entry. One that is not kept can be
 // told to who asked for it.

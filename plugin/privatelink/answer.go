@@ -322,14 +322,14 @@ func (s *service) lifetimes(o *outcome) cache.Lifetimes {
 	return bounds
 }
 
-// use makes a kept answer the outcome's. What it means is judged anew, so that a
-// reload that changes the catalog or the private ranges works at once.
+// use makes a kept answer the outcome's. What it means is judged for this configuration,
+// so that a reload that changes the catalog or the private ranges works at once.
 func (s *service) use(o *outcome, entry cache.Entry, state cacheState) {
 	o.failure, o.extendedError, o.rcode = nil, wire.ExtendedError{}, 0
 	o.answer, o.entry, o.cacheState = nil, entry, state
 	o.fallback = fallbackOf(entry.Meta().Flags)
 	o.group = o.route.groupOf(entry)
-	o.finding = o.reader.Of(o.query.name, o.query.qtype, entry.Message(), s.catalog, s.private)
+	o.finding = o.findings.of(s, &o.query, entry)
 	if state == fromStale {
 		o.staleAnswer()
 	}

@@ -61,8 +61,8 @@ type outcome struct {
 	extendedError wire.ExtendedError
 	failure       error
 
-	// reader is what the finding of a kept answer is read with, and lives in.
-	reader verdict.Reader
+	// findings are those of the read loop; nil for one who waits.
+	findings *findings
 }
 
 // answered reports whether there is an answer, kept or new.
@@ -72,15 +72,14 @@ func (o *outcome) answered() bool { return o.entry.Exists() }
 func (o *outcome) tells() bool { return o.answered() && !o.withheld }
 
 // restart makes an outcome ready for the next query of a read loop.
-func (o *outcome) restart(q query) {
-	reader := o.reader
-	*o = outcome{query: q, reader: reader}
+func (o *outcome) restart(q query, known *findings) {
+	*o = outcome{query: q, findings: known}
 }
 
 // detached returns a copy that shares nothing with the read loop, for one who waits.
 func (o *outcome) detached() *outcome {
 	copied := *o
-	copied.reader = verdict.Reader{}
+	copied.findings = nil
 	copied.query = o.query.detached()
 	asked := *o.query.asked
 	copied.query.asked = &asked

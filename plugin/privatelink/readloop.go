@@ -22,11 +22,12 @@ import (
 // to be waited for, and else through whoever waits.
 type readLoop struct {
 	front *front
-	// What follows is used again for every message.
-	outcome outcome
-	asked   wire.Query
-	name    []byte
-	record  querylog.Record
+	// findings are remembered, and what follows is used again for every message.
+	findings findings
+	outcome  outcome
+	asked    wire.Query
+	name     []byte
+	record   querylog.Record
 	// appender is this loop's way into log, that of the handler served last.
 	appender *querylog.Appender
 	log      *querylog.Log
@@ -109,7 +110,7 @@ func (l *readLoop) read(message []byte, from asker, malformed bool) query {
 
 // answer puts a query through the line.
 func (l *readLoop) answer(serving *serving, q query, from asker, buffer []byte) []byte {
-	l.outcome.restart(q)
+	l.outcome.restart(q, &l.findings)
 	o, c := &l.outcome, serving.handler.current.Load()
 	if !c.service.settle(o) {
 		if serving.wait(c, o.detached(), from) {

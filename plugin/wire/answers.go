@@ -66,8 +66,7 @@ func (r Record) OwnedBy(name *Name) bool {
 		end := headerSize + int(name.length)
 		return end <= len(r.message) && string(r.message[headerSize:end]) == string(name.bytes[:name.length])
 	}
-	var owner Name
-	return owner.expand(r.message, at) && owner.length == name.length && owner.bytes == name.bytes
+	return isName(r.message, at, name.bytes[:name.length])
 }
 
 // Target reads the name that RDATA begins with into to: that of a CNAME record. It

@@ -95,6 +95,38 @@ func expandName(message []byte, at int, to *[maxNameSize]byte) int {
 	return 0
 }
 
+// isName reports whether the name at an offset is one in lower case, written out.
+func isName(message []byte, at int, name []byte) bool {
+	before := at
+	for at < len(message) {
+		label := int(message[at])
+		switch {
+		case label >= 0xc0:
+			if at+1 >= len(message) {
+				return false
+			}
+			target := (label&^0xc0)<<8 | int(message[at+1])
+			if target >= before {
+				return false
+			}
+			at, before = target, target
+			continue
+		case label > maxLabelSize || at+1+label > len(message) || 1+label > len(name):
+			return false
+		}
+		for i, c := range message[at : at+1+label] {
+			if lower(c) != name[i] {
+				return false
+			}
+		}
+		at, name = at+1+label, name[1+label:]
+		if label == 0 {
+			return len(name) == 0
+		}
+	}
+	return false
+}
+
 // storedQuestion returns where the question section of a stored message ends, 0
 // where there is not exactly one question whose name is written out.
 func storedQuestion(stored []byte) int {

@@ -17,18 +17,35 @@ func appendPresentation(buffer, name []byte) []byte {
 		return append(buffer, '.')
 	}
 	for at := 0; name[at] != 0; at += 1 + int(name[at]) {
-		for _, c := range name[at+1 : at+1+int(name[at])] {
-			buffer = appendCharacter(buffer, c)
-		}
-		buffer = append(buffer, '.')
+		buffer = append(appendLabel(buffer, name[at+1:at+1+int(name[at])]), '.')
 	}
 	return buffer
+}
+
+// appendLabel appends a label, nearly always at once.
+func appendLabel(buffer, label []byte) []byte {
+	for i, c := range label {
+		if !plainCharacter(c) {
+			buffer = append(buffer, label[:i]...)
+			for _, c := range label[i:] {
+				buffer = appendCharacter(buffer, c)
+			}
+			return buffer
+		}
+	}
+	return append(buffer, label...)
+}
+
+// plainCharacter reports whether a character is one of those that most names have, and
+// that stand for themselves.
+func plainCharacter(c byte) bool {
+	return 'a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '-'
 }
 
 // appendCharacter escapes what has a meaning in a zone file (RFC 1035 section 5.1).
 func appendCharacter(buffer []byte, c byte) []byte {
 	switch {
-	case 'a' <= c && c <= 'z', '0' <= c && c <= '9', c == '-':
+	case plainCharacter(c):
 		return append(buffer, c)
 	case c == '.', c == ' ', c == '\'', c == '@', c == ';', c == '(', c == ')', c == '"', c == '\\':
 		return append(buffer, '\\', c)
