@@ -164,7 +164,7 @@ func (r *routes) find(name string, match catalog.Match) *route {
 	if way, _, found := r.explicit.Lookup(name); found {
 		return way
 	}
-	if match.Zone != nil {
+	if match.Zone != nil && r.explicit.Len() > 0 {
 		if way := r.ofPublicName(name, match); way != nil {
 			return way
 		}

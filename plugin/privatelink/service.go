@@ -8,6 +8,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/miekg/dns"
+
 	"github.com/privatelink-dns/privatelink-dns/plugin/cache"
 	"github.com/privatelink-dns/privatelink-dns/plugin/catalog"
 	"github.com/privatelink-dns/privatelink-dns/plugin/override"
@@ -179,15 +181,34 @@ func (s *service) remember(o *outcome, now time.Time) {
 	if o.decision.Class != policy.Other || !o.tells() || o.flatten {
 		return
 	}
-	chain := o.finding.Chain
-	if o.answer != nil {
-		// The client is told the entry, whose TTLs are bounded, not the upstream's reply.
-		var reader verdict.Reader
-		chain = reader.Of(o.query.name, o.query.qtype, o.entry.Message(), s.catalog, s.private).Chain
-	}
-	for _, link := range chain.Links {
-		if link.Zone != nil {
-			s.policy.Chains.Remember(o.query.client.Addr(), link.Target, o.told(link.TTL, now), now)
+	for _, link := range o.finding.Chain.Links {
+		if link.Zone == nil {
+			continue
 		}
+		ttl := link.TTL
+		if o.answer != nil {
+			// The client is told the entry, whose TTLs are bounded, not the upstream's reply.
+			var told bool
+			if ttl, told = linkTTL(o.entry.Message(), link.Target); !told {
+				continue
+			}
+		}
+		s.policy.Chains.Remember(o.query.client.Addr(), link.Target, o.told(ttl, now), now)
 	}
 }
+
+// linkTTL is the TTL of the first CNAME of a message that leads to a name.
+func linkTTL(message []byte, target string) (ttl time.Duration, exists bool) {
+	var room [maxName]byte
+	var name wire.Name
+	answers := wire.AnswersOf(message)
+	for record, more := answers.Next(); more; record, more = answers.Next() {
+		if record.Type() == dns.TypeCNAME && record.Target(&name) && string(name.AppendPresentation(room[:0])) == target {
+			return time.Duration(record.TTL()) * time.Second, true
+		}
+	}
+	return 0, false
+}
+
+// maxName is a longer name in presentation form than nearly all.
+const maxName = 256

@@ -55,9 +55,9 @@ func follow(name string, answer []dns.RR) Chain {
 		return chain
 	}
 	for _, record := range answer {
-		if header := record.Header(); dns.CanonicalName(header.Name) == owner {
+		if header := record.Header(); sameName(header.Name, owner) {
 			chain.types = append(chain.types, header.Rrtype)
-			chain.Addresses = append(chain.Addresses, addressesOf(record)...)
+			chain.Addresses = appendAddresses(chain.Addresses, record)
 		}
 	}
 	return chain
@@ -65,29 +65,32 @@ func follow(name string, answer []dns.RR) Chain {
 
 func cnameAt(owner string, answer []dns.RR) *dns.CNAME {
 	for _, record := range answer {
-		if cname, ok := record.(*dns.CNAME); ok && dns.CanonicalName(cname.Hdr.Name) == owner {
+		if cname, ok := record.(*dns.CNAME); ok && sameName(cname.Hdr.Name, owner) {
 			return cname
 		}
 	}
 	return nil
 }
 
-func addressesOf(record dns.RR) []netip.Addr {
+// sameName reports whether a name is an owner, which is in lower case.
+func sameName(name, owner string) bool { return name == owner || dns.CanonicalName(name) == owner }
+
+// appendAddresses appends the addresses of a record.
+func appendAddresses(addresses []netip.Addr, record dns.RR) []netip.Addr {
 	switch record := record.(type) {
 	case *dns.A:
-		return appendAddress(nil, record.A)
+		return appendAddress(addresses, record.A)
 	case *dns.AAAA:
-		return appendAddress(nil, record.AAAA)
+		return appendAddress(addresses, record.AAAA)
 	case *dns.HTTPS:
-		return hintsOf(record.Value)
+		return appendHints(addresses, record.Value)
 	case *dns.SVCB:
-		return hintsOf(record.Value)
+		return appendHints(addresses, record.Value)
 	}
-	return nil
+	return addresses
 }
 
-func hintsOf(values []dns.SVCBKeyValue) []netip.Addr {
-	var addresses []netip.Addr
+func appendHints(addresses []netip.Addr, values []dns.SVCBKeyValue) []netip.Addr {
 	for _, value := range values {
 		var hints []net.IP
 		switch value := value.(type) {
