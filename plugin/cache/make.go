@@ -60,10 +60,10 @@ func Make(key *Key, reply *dns.Msg, meta Meta, lifetimes Lifetimes, now time.Tim
 	if name == "" {
 		return Entry{}, fmt.Errorf("%w: the question has no name", ErrReply)
 	}
-	var room [plainRoom]byte
-	if packed, least, ok := packPlain(room[:0], key, name, reply, wholeSeconds(lifetimes.MaxTTL)); ok {
-		times, kept := lifeOf(least, reply, lifetimes)
-		return newEntry(key, Positive, kept, meta, times, now, packed), nil
+	var short plain
+	if short.pack(key, name, reply, wholeSeconds(lifetimes.MaxTTL)) {
+		times, kept := lifeOf(short.life, reply, lifetimes)
+		return newEntry(key, Positive, kept, meta, times, now, short.message()), nil
 	}
 	return makePicked(key, name, reply, meta, lifetimes, now)
 }

@@ -4,6 +4,8 @@ import (
 	"slices"
 
 	"github.com/miekg/dns"
+
+	"github.com/privatelink-dns/privatelink-dns/plugin/wire"
 )
 
 const (
@@ -155,11 +157,8 @@ func (p *picker) takeAll(owner string) bool {
 
 func (p *picker) owns(record dns.RR, owner string) bool {
 	header := record.Header()
-	return header.Class == p.class && !isMeta(header.Rrtype) && sameName(header.Name, owner)
+	return header.Class == p.class && !isMeta(header.Rrtype) && wire.SameName(header.Name, owner)
 }
-
-// sameName reports whether a name is an owner, which is in lower case.
-func sameName(name, owner string) bool { return name == owner || dns.CanonicalName(name) == owner }
 
 // isMeta reports whether a type is of the transport, not of the data.
 func isMeta(rtype uint16) bool {

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/miekg/dns"
+
+	"github.com/privatelink-dns/privatelink-dns/plugin/wire"
 )
 
 // plainRoom is the longest message that is packed here.
@@ -20,7 +22,9 @@ type plain struct {
 	maximum uint32
 	source  []dns.RR
 	life    uint32 // the least TTL so far
-	message []byte
+	// The message is in here, and not behind a slice, so that it needs no heap.
+	room [plainRoom]byte
+	size int
 	// suffixes are the ends of names, from a label on, that can be pointed to.
 	suffixes [16]struct {
 		text string
@@ -31,24 +35,27 @@ type plain struct {
 	odd bool
 }
 
-// packPlain packs the reply to a key's question, whose name is given too, into room, and
-// returns the least TTL, too. It reports false for what it cannot pack.
-func packPlain(room []byte, key *Key, name string, reply *dns.Msg, maximum uint32) (message []byte, life uint32, packed bool) {
+// pack packs the reply to a key's question, whose name is given too. It reports false for
+// what it cannot pack. The zero value is ready, for one reply.
+func (p *plain) pack(key *Key, name string, reply *dns.Msg, maximum uint32) bool {
 	qtype := key.Question.Type
 	if key.DO || reply.Rcode != dns.RcodeSuccess || qtype != dns.TypeA && qtype != dns.TypeAAAA {
-		return nil, 0, false
+		return false
 	}
-	p := plain{class: key.Question.Class, maximum: maximum, source: reply.Answer, life: maxTTL}
-	p.message = append(room[:0], 0, 0, flagQR, 0, 0, 1, 0, 0, 0, 0, 0, 0)
+	p.class, p.maximum, p.source, p.life = key.Question.Class, maximum, reply.Answer, maxTTL
+	p.room[2], p.room[5], p.size = flagQR, 1, headerSize
 	if reply.AuthenticatedData {
-		p.message[3] = flagAD
+		p.room[3] = flagAD
 	}
 	p.addName(name)
-	p.message = binary.BigEndian.AppendUint16(p.message, qtype)
-	p.message = binary.BigEndian.AppendUint16(p.message, p.class)
+	p.addNumber(qtype)
+	p.addNumber(p.class)
 	p.addAddresses(p.follow(name), qtype)
-	return p.message, p.life, !p.odd
+	return !p.odd
 }
+
+// message is what was packed.
+func (p *plain) message() []byte { return p.room[:p.size] }
 
 // Flags in the third and the fourth octet of a header (RFC 1035 section 4.1.1, RFC 4035
 // section 3).
@@ -67,9 +74,9 @@ func (p *plain) follow(owner string) string {
 		ttl := min(p.maximum, ttlOf(cname))
 		target := dns.CanonicalName(cname.Target)
 		p.add(owner, dns.TypeCNAME, ttl)
-		start := len(p.message)
+		start := p.size
 		p.addName(target)
-		binary.BigEndian.PutUint16(p.message[start-2:], uint16(len(p.message)-start))
+		binary.BigEndian.PutUint16(p.room[start-2:], uint16(p.size-start))
 		owner = target
 	}
 	p.odd = true // too long, or a loop
@@ -92,25 +99,25 @@ func (p *plain) cnameAt(owner string) *dns.CNAME {
 }
 
 func (p *plain) owns(header *dns.RR_Header, owner string) bool {
-	return header.Class == p.class && sameName(header.Name, owner)
+	return header.Class == p.class && wire.SameName(header.Name, owner)
 }
 
 // addAddresses packs the addresses of a name. A set without any, or with one twice, is
 // odd.
 func (p *plain) addAddresses(owner string, qtype uint16) {
-	ttl, first := p.maximum, len(p.message)
+	ttl, first := p.maximum, p.size
 	for _, record := range p.source {
 		if header := record.Header(); header.Rrtype == qtype && p.owns(header, owner) {
 			ttl = min(ttl, ttlOf(record))
 		}
 	}
-	before := p.message[7]
+	before := p.answers()
 	for _, record := range p.source {
 		if header := record.Header(); header.Rrtype == qtype && p.owns(header, owner) {
-			p.addAddress(owner, qtype, ttl, addressOf(record), p.message[first:])
+			p.addAddress(owner, qtype, ttl, addressOf(record), p.room[first:p.size])
 		}
 	}
-	if p.message[7] == before {
+	if p.answers() == before {
 		p.odd = true
 	}
 }
@@ -123,9 +130,8 @@ func (p *plain) addAddress(owner string, qtype uint16, ttl uint32, address net.I
 		return
 	}
 	p.add(owner, qtype, ttl)
-	p.message[len(p.message)-1] = byte(len(address))
-	p.message = append(p.message, address...)
-	p.odd = p.odd || len(p.message) > plainRoom
+	p.room[p.size-1] = byte(len(address))
+	p.addOctets(address)
 }
 
 // addressOf returns an address as it is packed, nil for one that is not of its type.
@@ -144,13 +150,28 @@ func addressOf(record dns.RR) net.IP {
 // add packs a record without data.
 func (p *plain) add(owner string, rtype uint16, ttl uint32) {
 	p.life = min(p.life, ttl)
-	p.message[7]++
-	p.odd = p.odd || p.message[7] > maxDistinct
+	p.room[7]++
+	p.odd = p.odd || p.answers() > maxDistinct
 	p.addName(owner)
-	p.message = binary.BigEndian.AppendUint16(p.message, rtype)
-	p.message = binary.BigEndian.AppendUint16(p.message, p.class)
-	p.message = binary.BigEndian.AppendUint32(p.message, ttl)
-	p.message = append(p.message, 0, 0)
+	p.addNumber(rtype)
+	p.addNumber(p.class)
+	p.addNumber(uint16(ttl >> 16))
+	p.addNumber(uint16(ttl))
+	p.addNumber(0)
+}
+
+// answers is how many records were packed, while they are not too many.
+func (p *plain) answers() int { return int(p.room[7]) }
+
+func (p *plain) addNumber(number uint16) { p.addOctets([]byte{byte(number >> 8), byte(number)}) }
+
+// addOctets packs octets. A message that does not fit is odd.
+func (p *plain) addOctets(octets []byte) {
+	if p.size+len(octets) > plainRoom {
+		p.odd = true
+		return
+	}
+	p.size += copy(p.room[p.size:], octets)
 }
 
 // addName packs a name, in lower case, and points to what of it stands in the message
@@ -159,20 +180,21 @@ func (p *plain) addName(name string) {
 	p.odd = p.odd || len(name) >= maxNameSize
 	for rest := name; rest != ""; {
 		if at, found := p.find(rest); found {
-			p.message = binary.BigEndian.AppendUint16(p.message, pointer|uint16(at))
+			p.addNumber(pointer | uint16(at))
 			return
 		}
 		label, after, ended := strings.Cut(rest, ".")
-		if !ended || !plainLabel(label) || p.known == len(p.suffixes) || len(p.message)+len(rest) >= plainRoom {
+		if !ended || !plainLabel(label) || p.known == len(p.suffixes) || p.size+len(rest) >= plainRoom {
 			p.odd = true
 			return
 		}
-		p.suffixes[p.known].text, p.suffixes[p.known].at = rest, len(p.message)
+		p.suffixes[p.known].text, p.suffixes[p.known].at = rest, p.size
 		p.known++
-		p.message = append(append(p.message, byte(len(label))), label...)
+		p.room[p.size] = byte(len(label))
+		p.size += 1 + copy(p.room[p.size+1:], label)
 		rest = after
 	}
-	p.message = append(p.message, 0)
+	p.addOctets([]byte{0})
 }
 
 // maxNameSize is the longest name in wire form (RFC 1035 section 3.1).

@@ -42,7 +42,7 @@ func TestPlainAnswersArePackedAlike(t *testing.T) {
 		}
 		reply := replyOf(t, []int{0, 0, 0, 3}[random.IntN(4)], texts, nil)
 		reply.AuthenticatedData, reply.Truncated = random.IntN(2) == 0, random.IntN(8) == 0
-		if _, _, ok := packPlain(nil, key, key.Question.Presentation(), reply, wholeSeconds(generous.MaxTTL)); ok {
+		if new(plain).pack(key, key.Question.Presentation(), reply, wholeSeconds(generous.MaxTTL)) {
 			short++
 		}
 		got, err := Make(key, reply, Meta{}, generous, start)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/miekg/dns"
@@ -179,7 +180,8 @@ func (s *service) join(ctx context.Context, o *outcome, here bool, urgent chan s
 	if joined, shared = s.flights.board(key, urgent); shared {
 		return joined, true
 	}
-	landed := &outcome{query: o.query.detached(), match: o.match, route: o.route}
+	landed := &outcome{query: o.query, match: o.match, route: o.route}
+	landed.query.name, landed.query.asked, landed.query.packet = strings.Clone(o.query.name), nil, nil
 	ask := func() (*outcome, error) { return s.askUpstream(ctx, landed, epoch), nil }
 	if here {
 		s.flights.run(key, joined, ask)

@@ -8,6 +8,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -30,6 +31,8 @@ type Handler struct {
 	log     *querylog.Log
 	// waiting are the queries that a front has handed over.
 	waiting waiting
+	// rooms are where replies to them are composed, of *[wire.AdvertisedSize]byte.
+	rooms sync.Pool
 }
 
 // configuration is what is in force: it is replaced as a whole.

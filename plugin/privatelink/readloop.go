@@ -172,7 +172,12 @@ func (s *serving) wait(c *configuration, o *outcome, from asker) bool {
 		defer recoverPanic(o.query.asked, to)
 		c.service.await(context.Background(), o)
 		c.service.judge(o)
-		reply, counted := s.finish(c, o, make([]byte, 0, wire.AdvertisedSize))
+		room, _ := s.handler.rooms.Get().(*[wire.AdvertisedSize]byte)
+		if room == nil {
+			room = new([wire.AdvertisedSize]byte)
+		}
+		defer s.handler.rooms.Put(room)
+		reply, counted := s.finish(c, o, room[:0])
 		_ = to.reply(reply)
 		if counted {
 			s.handler.record(o, reply, time.Now())

@@ -28,8 +28,18 @@ type Group struct {
 
 // Down reports whether all servers are down. It is false for a group without servers.
 func (g *Group) Down() bool {
-	candidates := g.candidates(nil, time.Now())
-	return len(candidates) > 0 && !slices.ContainsFunc(candidates, func(c candidate) bool { return !c.down })
+	up := func(s *Server) bool { return !s.isDown() }
+	if slices.ContainsFunc(g.Servers, up) {
+		return false
+	}
+	exists := len(g.Servers) > 0
+	for _, tier := range g.Backups {
+		if slices.ContainsFunc(tier, up) {
+			return false
+		}
+		exists = exists || len(tier) > 0
+	}
+	return exists
 }
 
 // WouldWait reports whether a question would now have to wait for a budget: no server

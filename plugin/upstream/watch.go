@@ -23,6 +23,12 @@ func (s *Server) candidate(tier int, now time.Time) candidate {
 	}
 }
 
+func (s *Server) isDown() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.health.down
+}
+
 // Suspect has the server probed as if it were silent, for whoever knows that it was
 // before this Server was made: Health says that it is suspected until it replies, and
 // soon that it is down if it does not. It does nothing where it is suspected already.

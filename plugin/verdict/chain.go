@@ -8,6 +8,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/privatelink-dns/privatelink-dns/plugin/catalog"
+	"github.com/privatelink-dns/privatelink-dns/plugin/wire"
 )
 
 // Link is one CNAME of a chain. Target is lower case and fully qualified.
@@ -55,7 +56,7 @@ func follow(name string, answer []dns.RR) Chain {
 		return chain
 	}
 	for _, record := range answer {
-		if header := record.Header(); sameName(header.Name, owner) {
+		if header := record.Header(); wire.SameName(header.Name, owner) {
 			chain.types = append(chain.types, header.Rrtype)
 			chain.Addresses = appendAddresses(chain.Addresses, record)
 		}
@@ -65,15 +66,12 @@ func follow(name string, answer []dns.RR) Chain {
 
 func cnameAt(owner string, answer []dns.RR) *dns.CNAME {
 	for _, record := range answer {
-		if cname, ok := record.(*dns.CNAME); ok && sameName(cname.Hdr.Name, owner) {
+		if cname, ok := record.(*dns.CNAME); ok && wire.SameName(cname.Hdr.Name, owner) {
 			return cname
 		}
 	}
 	return nil
 }
-
-// sameName reports whether a name is an owner, which is in lower case.
-func sameName(name, owner string) bool { return name == owner || dns.CanonicalName(name) == owner }
 
 // appendAddresses appends the addresses of a record.
 func appendAddresses(addresses []netip.Addr, record dns.RR) []netip.Addr {

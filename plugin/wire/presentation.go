@@ -55,3 +55,17 @@ func appendCharacter(buffer []byte, c byte) []byte {
 		return append(buffer, c)
 	}
 }
+
+// SameName reports whether a name in presentation form, in any case, is another one,
+// which is in lower case. Both are fully qualified.
+func SameName(name, owner string) bool {
+	if name == owner || len(name) != len(owner) {
+		return name == owner
+	}
+	for i := range len(name) {
+		if lower(name[i]) != owner[i] {
+			return false
+		}
+	}
+	return true
+}
