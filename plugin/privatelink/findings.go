@@ -21,6 +21,16 @@ type findings struct {
 	sets [][findingWays]reading
 	// last is the way that was written last.
 	last uint
+	// scratch is for reading that is not remembered.
+	scratch verdict.Reader
+}
+
+// reader returns one whose last finding nobody uses.
+func (f *findings) reader() *verdict.Reader {
+	if f == nil {
+		return new(verdict.Reader)
+	}
+	return &f.scratch
 }
 
 // reading is an answer that was judged, and what was found.

@@ -25,7 +25,7 @@ func (s *service) rebinds(o *outcome) bool {
 	if len(s.foreign) == 0 || !s.foreign[o.answeredBy()] || o.match.Namespace != nil {
 		return false
 	}
-	return !s.entersCatalog(o) && o.reader.Holds(o.entry.Message(), s.notForeign)
+	return !s.entersCatalog(o) && o.findings.reader().Holds(o.entry.Message(), s.notForeign)
 }
 
 // answeredBy is the group that gave the answer, kept or new. A kept one of a fallback

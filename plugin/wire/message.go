@@ -77,11 +77,8 @@ func expandName(message []byte, at int, to *[maxNameSize]byte) int {
 			to[length] = 0
 			return length + 1
 		case label >= 0xc0:
-			if at+1 >= len(message) {
-				return 0
-			}
-			target := (label&^0xc0)<<8 | int(message[at+1])
-			if target >= before {
+			target, whole := pointedTo(message, at)
+			if !whole || target >= before {
 				return 0
 			}
 			at, before = target, target
@@ -95,6 +92,25 @@ func expandName(message []byte, at int, to *[maxNameSize]byte) int {
 	return 0
 }
 
+// pointedTo returns where a compression pointer leads, and false where it is cut off.
+func pointedTo(message []byte, at int) (target int, whole bool) {
+	if at+1 >= len(message) {
+		return 0, false
+	}
+	return int(message[at]&^0xc0)<<8 | int(message[at+1]), true
+}
+
+// equalInLowerCase reports whether octets are, in lower case, the first of others, which
+// are no fewer.
+func equalInLowerCase(octets, first []byte) bool {
+	for i, c := range octets {
+		if lower(c) != first[i] {
+			return false
+		}
+	}
+	return true
+}
+
 // isName reports whether the name at an offset is one in lower case, written out.
 func isName(message []byte, at int, name []byte) bool {
 	before := at
@@ -102,11 +118,8 @@ func isName(message []byte, at int, name []byte) bool {
 		label := int(message[at])
 		switch {
 		case label >= 0xc0:
-			if at+1 >= len(message) {
-				return false
-			}
-			target := (label&^0xc0)<<8 | int(message[at+1])
-			if target >= before {
+			target, whole := pointedTo(message, at)
+			if !whole || target >= before {
 				return false
 			}
 			at, before = target, target
@@ -114,10 +127,8 @@ func isName(message []byte, at int, name []byte) bool {
 		case label > maxLabelSize || at+1+label > len(message) || 1+label > len(name):
 			return false
 		}
-		for i, c := range message[at : at+1+label] {
-			if lower(c) != name[i] {
-				return false
-			}
+		if !equalInLowerCase(message[at:at+1+label], name) {
+			return false
 		}
 		at, name = at+1+label, name[1+label:]
 		if label == 0 {
