@@ -34,7 +34,7 @@ func newRootCommand() *cobra.Command {
 		SilenceErrors: true,
 	}
 	root.AddCommand(newServeCommand(), newCacheCommand(), newUpstreamsCommand(), newOverrideCommand(), newVersionCommand())
-	root.AddCommand(newForwardersCommand(), newZonesCommand(), newImportCommand(), newExplainCommand(), newReportCommand(), newCheckCommand(), newDoctorCommand(), newReplayCommand(), newManCommand())
+	root.AddCommand(newForwardersCommand(), newZonesCommand(), newImportCommand(), newExplainCommand(), newReportCommand(), newCheckCommand(), newDoctorCommand(), newReplayCommand(), newAuditCommand(), newManCommand())
 	return root
 }
 

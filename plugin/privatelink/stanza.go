@@ -103,6 +103,7 @@ func boundHosts(path string, block caddyfile.ServerBlock) []string {
 // Opened is a stanza at work by itself, for one who asks questions of its own: it
 // listens nowhere and keeps no state. Close ends it.
 type Opened struct {
+	stanza  *Stanza
 	shared  *slot
 	service *service
 }
@@ -116,7 +117,7 @@ func (s *Stanza) Open() (*Opened, error) {
 	}
 	// A server that has long been running knows who was given a chain.
 	built.policy.Chains = policy.NewChaseMemory(rand.Uint64(), time.Now().Add(-24*time.Hour))
-	return &Opened{shared: shared, service: built}, nil
+	return &Opened{stanza: s, shared: shared, service: built}, nil
 }
 
 // Close ends pending questions and closes every socket.
