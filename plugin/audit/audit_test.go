@@ -167,16 +167,16 @@ var injected = []struct {
 		i.Zones[0].Records = append(i.Zones[0].Records, aZone("rg-dns", "privatelink.database.windows.net", nil, "old 10.0.2.99").Records...)
 	}, []string{"record-without-endpoint privatelink.database.windows.net"}, "old.privatelink.database.windows.net 10.0.2.99"},
 	{"an endpoint whose record is gone", func(i *Inventory, _ *Expectation) { i.Zones[0].Records = nil },
-		[]string{"endpoint-without-record pe-db1"}, "no record db1.privatelink.database.windows.net, which its DNS zone group says is 10.0.2.4"},
+		[]string{"endpoint-without-record pe-db1"}, "no zone has the record of db1.privatelink.database.windows.net: its DNS zone group has it at 10.0.2.4"},
 	{"an endpoint that never had a record", func(i *Inventory, _ *Expectation) {
 		i.Endpoints = append(i.Endpoints, anEndpoint("pe-v1", "v1", "vault", "v1.vault.azure.net.", "10.0.2.5"))
-	}, []string{"endpoint-without-record pe-v1"}, "no record v1.vault.azure.net"},
+	}, []string{"endpoint-without-record pe-v1"}, "no zone has the record of v1.vault.azure.net: the endpoint has it at 10.0.2.5"},
 	{"an endpoint of somebody's own service needs none", func(i *Inventory, _ *Expectation) {
 		i.Endpoints = append(i.Endpoints, anEndpoint("pe-own", "own", "", "api.partner.example.", "10.0.2.5"))
 	}, nil, ""},
 	{"a record with another endpoint's address", func(i *Inventory, _ *Expectation) {
 		i.Endpoints[0].Managed[0].Addresses = []netip.Addr{netip.MustParseAddr("10.0.2.7")}
-	}, []string{"record-with-wrong-address pe-db1"}, "is 10.0.2.4, but its DNS zone group says is 10.0.2.7"},
+	}, []string{"record-with-wrong-address pe-db1"}, "the record of db1.privatelink.database.windows.net is 10.0.2.4: its DNS zone group has it at 10.0.2.7"},
 	{"an endpoint that was dropped", func(i *Inventory, _ *Expectation) { i.Endpoints[0].State = "Disconnected" },
 		[]string{"endpoint-not-approved pe-db1"}, "Disconnected"},
 	{"two endpoints for one record", func(i *Inventory, _ *Expectation) {

@@ -119,23 +119,24 @@ func (a *auditor) checkManaged(endpoint *Endpoint) {
 			})
 			continue
 		}
-		a.tellRecord(endpoint, record.Name, a.zones[at].addressesOf(record.Name.Name), "its DNS zone group says")
+		a.tellRecord(endpoint, record.Name, a.zones[at].addressesOf(record.Name.Name), "its DNS zone group")
 	}
 }
 
-// tellRecord tells of a record that is missing, or has other addresses than it should.
+// tellRecord tells of a record that is missing, or has other addresses than it should by
+// the word of who.
 func (a *auditor) tellRecord(endpoint *Endpoint, wanted Name, found []netip.Addr, who string) {
 	switch {
 	case len(found) == 0:
 		a.add(Finding{
 			Code: "endpoint-without-record", Severity: Fault, Subject: lastOf(endpoint.ID), Where: endpoint.ID, Names: []string{bare(wanted.Name)},
-			Text: fmt.Sprintf("no record %s, which %s is %s", bare(wanted.Name), who, spelled(wanted.Addresses)),
+			Text: fmt.Sprintf("no zone has the record of %s: %s has it at %s", bare(wanted.Name), who, spelled(wanted.Addresses)),
 			Next: "make the endpoint's DNS zone group again, or add the record",
 		})
 	case !slices.ContainsFunc(found, func(address netip.Addr) bool { return slices.Contains(wanted.Addresses, address) }) && len(wanted.Addresses) > 0:
 		a.add(Finding{
 			Code: "record-with-wrong-address", Severity: Fault, Subject: lastOf(endpoint.ID), Where: endpoint.ID, Names: []string{bare(wanted.Name)},
-			Text: fmt.Sprintf("%s is %s, but %s is %s", bare(wanted.Name), spelled(found), who, spelled(wanted.Addresses)),
+			Text: fmt.Sprintf("the record of %s is %s: %s has it at %s", bare(wanted.Name), spelled(found), who, spelled(wanted.Addresses)),
 			Next: "make the endpoint's DNS zone group again, or correct the record",
 		})
 	}

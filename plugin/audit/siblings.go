@@ -106,12 +106,7 @@ func (a *auditor) checkGroupSibling(rule groupSibling) {
 	if rule.onlyIfUsed != "" && a.expected.LogRead && !a.isInUse(rule.onlyIfUsed) {
 		return
 	}
-	has := map[string]bool{}
-	for _, endpoint := range a.Endpoints {
-		for _, group := range endpoint.Groups {
-			has[sameKey(endpoint.Service)+" "+strings.ToLower(group)] = true
-		}
-	}
+	has := a.serviceGroups()
 	told := map[string]bool{}
 	for _, endpoint := range a.Endpoints {
 		service := sameKey(endpoint.Service)
@@ -125,6 +120,17 @@ func (a *auditor) checkGroupSibling(rule groupSibling) {
 			Next: fmt.Sprintf("make an endpoint for %s as well", rule.needs),
 		})
 	}
+}
+
+// serviceGroups are the resources with the sub-resources that have endpoints, "ID blob".
+func (a *auditor) serviceGroups() map[string]bool {
+	has := map[string]bool{}
+	for _, endpoint := range a.Endpoints {
+		for _, group := range endpoint.Groups {
+			has[sameKey(endpoint.Service)+" "+strings.ToLower(group)] = true
+		}
+	}
+	return has
 }
 
 func (a *auditor) isInUse(suffix string) bool {
