@@ -45,18 +45,24 @@ func newAuditCommandFor(azure azureinventory.Options) *cobra.Command {
 			"Monitor private link scopes, and rulesets that loop. Each finding names the resource and the next step.\n\n" +
 			"Nothing in Azure is ever changed: only GET requests are sent. The role Reader on each subscription is\n" +
 			"enough; so is a custom role with these actions:\n" +
-			"  Microsoft.Network/privateDnsZones/read           Microsoft.Network/privateDnsZones/*/read\n" +
-			"  Microsoft.Network/privateEndpoints/read          Microsoft.Network/privateEndpoints/*/read\n" +
-			"  Microsoft.Network/dnsResolvers/read              Microsoft.Network/dnsResolvers/*/read\n" +
-			"  Microsoft.Network/dnsForwardingRulesets/read     Microsoft.Network/dnsForwardingRulesets/*/read\n" +
-			"  Microsoft.Network/networkInterfaces/read         Microsoft.Insights/privateLinkScopes/read\n" +
+			"  Microsoft.Network/privateDnsZones/read\n" +
+			"  Microsoft.Network/privateDnsZones/ALL/read\n" +
+			"  Microsoft.Network/privateDnsZones/virtualNetworkLinks/read\n" +
+			"  Microsoft.Network/privateEndpoints/read\n" +
+			"  Microsoft.Network/privateEndpoints/privateDnsZoneGroups/read\n" +
+			"  Microsoft.Network/networkInterfaces/read\n" +
+			"  Microsoft.Network/dnsResolvers/read\n" +
+			"  Microsoft.Network/dnsResolvers/inboundEndpoints/read\n" +
+			"  Microsoft.Network/dnsForwardingRulesets/read\n" +
+			"  Microsoft.Network/dnsForwardingRulesets/forwardingRules/read\n" +
+			"  Microsoft.Network/dnsForwardingRulesets/virtualNetworkLinks/read\n" +
+			"  Microsoft.Insights/privateLinkScopes/read\n" +
 			"The identity is the first that is found: AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET or\n" +
 			"another set of such variables, a workload identity, a managed identity, the Azure CLI.\n\n" +
 			"The VNet is the one that the server asks from: that of --vnet where it asks 168.63.129.16; a resolver's is\n" +
 			"found by the address of its inbound endpoint. Endpoints and zones in subscriptions that are not read are\n" +
 			"not known, so name all. Ends with 0 where all is well, 2 where something needs a look, 1 with an error.",
-		Example: "  privatelink-dns audit -c Corefile --subscription 00000000-0000-0000-0000-000000000001 \\\n" +
-			"    --vnet /subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/rg-hub/providers/Microsoft.Network/virtualNetworks/vnet-hub\n" +
+		Example: "  privatelink-dns audit -c Corefile --subscription 00000000-0000-0000-0000-000000000001 --vnet /subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/rg-hub/providers/Microsoft.Network/virtualNetworks/vnet-hub\n" +
 			"  privatelink-dns audit --subscription ID1,ID2 --in-use /var/log/privatelink-dns/query.log\n" +
 			"  privatelink-dns audit --subscription ID --json | jq '.findings[] | select(.severity == \"fault\")'",
 		Args: cobra.NoArgs,
