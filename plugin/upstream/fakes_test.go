@@ -98,10 +98,14 @@ type inMemory struct {
 	probed  responder // what is done with probes; nil leaves them without a reply
 
 	mu      sync.Mutex
+	lasts   int // see closeAfter
+	eager   bool
 	started []time.Time // when each query came, without probes
 	probes  []time.Time // when each probe came
 	conns   int         // how many UDP connections were opened
 	streams int         // how many TCP connections were opened
+	alive   int         // how many of them the client has not closed
+	most    int         // the most there were of these
 }
 
 // newInMemory returns a Server that asks respond.
@@ -147,10 +151,32 @@ func (m *inMemory) dial(_ context.Context, network, _ string) (net.Conn, error) 
 	} else {
 		m.mu.Lock()
 		m.streams++
+		m.alive++
+		m.most = max(m.most, m.alive)
+		lasts, eager := m.lasts, m.eager
 		m.mu.Unlock()
-		go m.serveStream(server)
+		client = &counted{Conn: client, closed: sync.OnceFunc(m.ended)}
+		go m.serveStream(server, lasts, eager)
 	}
 	return client, nil
+}
+
+// counted is the client's end of a TCP connection.
+type counted struct {
+	net.Conn
+	closed func()
+}
+
+// Close implements net.Conn.
+func (c *counted) Close() error {
+	c.closed()
+	return c.Conn.Close()
+}
+
+func (m *inMemory) ended() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.alive--
 }
 
 func (m *inMemory) serveDatagrams(conn net.Conn) {
@@ -165,19 +191,43 @@ func (m *inMemory) serveDatagrams(conn net.Conn) {
 	}
 }
 
-func (m *inMemory) serveStream(conn net.Conn) {
+// closeAfter has the server close each new TCP connection after so many replies: when
+// one more question comes or, eager, at once; 0 stands for any number.
+func (m *inMemory) closeAfter(replies int, eager bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.lasts, m.eager = replies, eager
+}
+
+func (m *inMemory) serveStream(conn net.Conn, lasts int, eager bool) {
 	defer conn.Close()
+	var mu sync.Mutex
+	read, written := 0, 0
+	closeIfDone := func() {
+		if lasts > 0 && written >= lasts && (eager || read > lasts) {
+			conn.Close()
+		}
+	}
 	for {
 		query, err := readStream(conn)
 		if err != nil {
 			return
 		}
+		mu.Lock()
+		read++
+		closeIfDone()
+		mu.Unlock()
 		m.answer(TCP, query, func(wire []byte) {
+			mu.Lock()
+			defer mu.Unlock()
 			if wire == nil {
 				conn.Close()
 				return
 			}
-			_, _ = conn.Write(framed(wire))
+			if _, err := conn.Write(framed(wire)); err == nil {
+				written++
+			}
+			closeIfDone()
 		})
 	}
 }

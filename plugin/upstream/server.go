@@ -224,15 +224,22 @@ func useless(err error) bool {
 	return errors.Is(err, ErrTruncated) || errors.Is(err, ErrMalformed) || errors.Is(err, errSuspect)
 }
 
-// askOver sends one query, and again where the server has closed the connection
-// before it came to it, as servers do with connections that they want to be rid of
-// (RFC 7766 section 6.2.4).
+// askOver sends one query, and again where the server has closed the connection before
+// it came to it, as servers do with connections that they want to be rid of (RFC 7766
+// section 6.2.4): as long as it replies at all on each, or once.
 func (s *Server) askOver(ctx context.Context, t transport, q *query, waiting *atomic.Bool) result {
-	r := s.send(ctx, t, q, waiting)
-	if errors.Is(r.err, errHungUp) || errors.Is(r.err, errTurnedAway) {
-		return s.send(ctx, t, q, waiting)
+	turnedAway := false
+	for tries := 1; ; tries++ {
+		r := s.send(ctx, t, q, waiting)
+		switch {
+		case tries == maxTries:
+			return r
+		case errors.Is(r.err, errTurnedAway) && !turnedAway:
+			turnedAway = true
+		case !errors.Is(r.err, errHungUp):
+			return r
+		}
 	}
-	return r
 }
 
 // send sends one query on one transport, when the budget allows it, and reads its

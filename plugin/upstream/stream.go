@@ -11,13 +11,15 @@ import (
 	"github.com/miekg/dns"
 )
 
-// stream is one connection. tcp's lock guards pending, conn and replied.
+// stream is one connection. tcp's lock guards all but out.
 type stream struct {
 	out     chan *asking // questions to send; has room for all that can be pending
 	pending map[uint16]*asking
 	conn    net.Conn      // nil while it is being opened
-	replied bool          // the server has replied on it
+	asked   int           // questions that it was given
+	replies int           // and those that the server has replied to
 	retired bool          // it takes no more questions
+	broken  bool          // it cannot be written to any more
 	idle    time.Duration // how long it stays open unused
 	heard   time.Time     // when it was opened, or the last message came
 }
@@ -26,6 +28,7 @@ type stream struct {
 func (t *tcp) open() *stream {
 	s := &stream{out: make(chan *asking, full), pending: make(map[uint16]*asking), idle: streamIdle, heard: time.Now()}
 	t.streams = append(t.streams, s)
+	t.alive++
 	t.workers.Go(func() { t.drop(s, t.converse(s)) })
 	return s
 }
@@ -47,10 +50,21 @@ func (t *tcp) converse(s *stream) error {
 	s.arm()
 	t.mu.Unlock()
 	t.workers.Go(func() {
-		defer cancel()
-		s.write(ctx)
+		if err := s.write(ctx); err != nil {
+			t.readOut(s)
+		}
 	})
 	return t.read(s)
+}
+
+// readOut has what came before the server closed the connection read: a reply may be
+// there although the next question cannot be sent any more.
+func (t *tcp) readOut(s *stream) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s.broken = true
+	t.retire(s)
+	s.arm()
 }
 
 func (t *tcp) dial(ctx context.Context) (net.Conn, error) {
@@ -59,9 +73,9 @@ func (t *tcp) dial(ctx context.Context) (net.Conn, error) {
 	return t.connect(ctx)
 }
 
-// write sends what is to be sent until the context ends or the connection fails,
-// which its reader notices, too.
-func (s *stream) write(ctx context.Context) {
+// write sends what is to be sent until the context ends, or returns why that cannot be
+// done.
+func (s *stream) write(ctx context.Context) error {
 	for {
 		select {
 		case w := <-s.out:
@@ -72,10 +86,10 @@ func (s *stream) write(ctx context.Context) {
 			// it has left before a write that may wait for that server.
 			w.ticket.left()
 			if _, err := s.conn.Write(w.message); err != nil {
-				return
+				return err
 			}
 		case <-ctx.Done():
-			return
+			return nil
 		}
 	}
 }
@@ -109,6 +123,8 @@ func (s *stream) arm() {
 	}
 	patience := s.idle
 	switch {
+	case s.broken:
+		patience = lastWords
 	case len(s.pending) > 0:
 		patience = streamDead
 	case s.retired:

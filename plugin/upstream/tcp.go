@@ -65,12 +65,15 @@ type tcp struct {
 	mu      sync.Mutex
 	closed  bool
 	streams []*stream // those that take questions
+	alive   int       // those that have not ended
+	quota   quota
+	freed   chan struct{} // closed, and made anew, when a connection ends
 }
 
 var _ transport = (*tcp)(nil)
 
 func newTCP(name Transport, connect connector, random func() uint64, ignored *atomic.Uint64) *tcp {
-	t := &tcp{name: name, connect: connect, random: random, ignored: ignored}
+	t := &tcp{name: name, connect: connect, random: random, ignored: ignored, freed: make(chan struct{})}
 	t.closing, t.shut = context.WithCancel(context.Background())
 	return t
 }
@@ -84,7 +87,7 @@ func (t *tcp) protocol() Transport { return t.name }
 
 // exchange implements transport.
 func (t *tcp) exchange(ctx context.Context, q *query, permit *ticket) ([]byte, error) {
-	w, err := t.register(ctx, q, permit)
+	w, err := t.place(ctx, q, permit)
 	if err != nil {
 		permit.release()
 		return nil, err
@@ -114,20 +117,41 @@ type asking struct {
 	done      chan delivery // holds one
 }
 
+// place registers a question as soon as a connection has room for it.
+func (t *tcp) place(ctx context.Context, q *query, permit *ticket) (*asking, error) {
+	for {
+		w, freed, err := t.register(ctx, q, permit)
+		if w != nil || err != nil {
+			return w, err
+		}
+		select {
+		case <-freed:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-q.lost:
+			return nil, context.Canceled
+		}
+	}
+}
+
 // register finds a connection and an id for a question and hands it to the
-// connection's writer.
-func (t *tcp) register(ctx context.Context, q *query, permit *ticket) (*asking, error) {
+// connection's writer. Without an error and a connection there may be one as soon as
+// freed is closed.
+func (t *tcp) register(ctx context.Context, q *query, permit *ticket) (registered *asking, freed <-chan struct{}, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.closed {
-		return nil, ErrClosed
+		return nil, nil, ErrClosed
 	}
 	if err := ctx.Err(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	s := t.choose()
+	if s == nil {
+		return nil, t.freed, nil
+	}
 	if len(s.pending) >= full {
-		return nil, ErrBusy
+		return nil, nil, ErrBusy
 	}
 	w := &asking{stream: s, id: s.freeID(t.random), question: q.question, ticket: permit, sent: time.Now(), done: make(chan delivery, 1)}
 	var keepalive []byte
@@ -144,21 +168,25 @@ func (t *tcp) register(ctx context.Context, q *query, permit *ticket) (*asking, 
 	// and those that were abandoned unsent go as soon as the writer comes to them.
 	select {
 	case s.out <- w:
-		return w, nil
+		t.count(s)
+		return w, nil, nil
 	default:
 		delete(s.pending, w.id)
-		return nil, ErrBusy
+		return nil, nil, ErrBusy
 	}
 }
 
 // choose returns the connection with the fewest questions, or a new one where that
-// is crowded.
+// is crowded; nil where the server wants many connections, and has them.
 func (t *tcp) choose() *stream {
 	var best *stream
 	for _, s := range t.streams {
 		if best == nil || len(s.pending) < len(best.pending) {
 			best = s
 		}
+	}
+	if best == nil && !t.mayOpen() {
+		return nil
 	}
 	if best == nil || len(best.pending) >= crowded && len(t.streams) < maxStreams {
 		best = t.open()
@@ -214,7 +242,7 @@ func (t *tcp) take(s *stream, message []byte) *asking {
 	if !ok || w == nil || !accepts(message, w.question) {
 		return nil
 	}
-	s.replied = true
+	s.replies++
 	t.keep(s, message)
 	delete(s.pending, id)
 	w.ticket.release()
@@ -226,10 +254,13 @@ func (t *tcp) drop(s *stream, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.retire(s)
+	t.alive--
 	if t.closed {
 		err = ErrClosed
 	}
 	err = s.hangUp(err)
+	t.learn(s, err)
+	t.wake()
 	for id, w := range s.pending {
 		delete(s.pending, id)
 		w.ticket.release()
@@ -240,13 +271,13 @@ func (t *tcp) drop(s *stream, err error) {
 // hangUp tells the end of a connection that the server has closed from others: that it
 // could not be opened, or that the server was silent on it from the start.
 func (s *stream) hangUp(err error) error {
-	gone := unreachable(err) || errors.Is(err, net.ErrClosed) // by our own writer, which has failed
+	gone := unreachable(err) || s.broken
 	switch {
 	case s.conn == nil || !gone || errors.Is(err, context.DeadlineExceeded):
 		return err
-	case s.replied:
+	case s.replies > 0:
 		return fmt.Errorf("%w: %w", errHungUp, err)
-	case errors.Is(err, os.ErrDeadlineExceeded):
+	case errors.Is(err, os.ErrDeadlineExceeded) && !s.broken:
 		return err
 	default:
 		return fmt.Errorf("%w: %w", errTurnedAway, err)
@@ -257,6 +288,7 @@ func (s *stream) hangUp(err error) error {
 func (t *tcp) close() {
 	t.mu.Lock()
 	t.closed = true
+	t.wake()
 	t.mu.Unlock()
 	t.shut()
 	t.workers.Wait()

@@ -91,7 +91,7 @@ func TestConnectionsAreFew(t *testing.T) {
 func TestHangUp(t *testing.T) {
 	tests := []struct {
 		name    string
-		replies int64 // before the server hangs up, each time
+		replies int // before the server hangs up, each time
 		want    bool
 	}{
 		{"after a reply", 1, true},
@@ -101,14 +101,11 @@ func TestHangUp(t *testing.T) {
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				var asked atomic.Int64
-				s, m := overTCP(t, func(transport Transport, query []byte, send func([]byte)) {
-					if asked.Add(1)%(tc.replies+1) == 0 {
-						hangUp(transport, query, send)
-						return
-					}
-					always(t, nil)(transport, query, send)
-				})
+				s, m := overTCP(t, always(t, nil))
+				m.closeAfter(tc.replies, false)
+				if tc.replies == 0 {
+					m.become(hangUp)
+				}
 				for n := range 12 {
 					if _, err := s.Exchange(t.Context(), testQuestion); (err == nil) != tc.want {
 						t.Fatalf("question %d: Exchange = %v, want success: %v", n, err, tc.want)
@@ -117,7 +114,7 @@ func TestHangUp(t *testing.T) {
 				if tc.want && s.Health().Suspected {
 					t.Errorf("Health() = %+v, want no suspicion", s.Health())
 				}
-				if got, want := m.connected(), 12/max(1, int(tc.replies)); tc.want && got != want {
+				if got, want := m.connected(), 12/max(1, tc.replies); tc.want && got != want {
 					t.Errorf("%d connections, want %d", got, want)
 				}
 				s.Close()
