@@ -35,6 +35,7 @@ type Cache struct {
 	epoch  atomic.Uint64
 	// denials says that there ever was one.
 	denials atomic.Bool
+	views   views
 }
 
 // Numbers of shards, powers of two. Few shards for a small cache keep "least
@@ -139,6 +140,7 @@ func (c *Cache) Get(key *Key, now time.Time) Hit {
 func (c *Cache) Put(entry Entry) {
 	key := entry.Key()
 	hash := c.hash(&key)
+	c.views.note(key.View)
 	if entry.Kind() == Failure {
 		c.shardOf(hash).putFailure(hash, entry)
 		return

@@ -96,6 +96,7 @@ func (c *Cache) ReadSnapshot(r io.Reader, now time.Time) (int, error) {
 	for _, entry := range entries {
 		key := entry.Key()
 		hash := c.hash(&key)
+		c.views.note(key.View)
 		if c.shardOf(hash).restore(hash, entry) {
 			restored++
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/privatelink-dns/privatelink-dns/plugin/policy"
 	"github.com/privatelink-dns/privatelink-dns/plugin/upstream"
 	"github.com/privatelink-dns/privatelink-dns/plugin/verdict"
+	"github.com/privatelink-dns/privatelink-dns/plugin/wire"
 )
 
 // fallback is the other way an answer came, if it did.
@@ -133,18 +134,40 @@ func (s *service) mayAskPublicly(o *outcome) bool {
 // keeps reports whether there is an answer that can be used instead of asking
 // publicly, be it stale, or one of which the question's own name tells nothing:
 // that its chain leads to a name which must be private. The chain is the same for
-// every type and all flags.
+// every type and all flags, and who was told it, in whatever view, does not matter.
 func (s *service) keeps(o *outcome) bool {
-	for _, qtype := range []uint16{o.query.qtype, dns.TypeA, dns.TypeAAAA} {
-		for flags := range 4 {
-			key := o.query.key
-			key.Question.Type, key.DO, key.CD = qtype, flags&1 != 0, flags&2 != 0
-			if entry := s.cache.Get(&key, s.now()).Entry; entry.Exists() && (o.canUse(&key, entry) || s.guards(o.query.name, qtype, entry)) {
+	for _, name := range o.askedNames() {
+		for _, view := range s.cache.Views() {
+			if s.keepsOf(o, cache.Key{Question: name, View: view}) {
 				return true
 			}
 		}
 	}
 	return false
+}
+
+// keepsOf is keeps for the name and the view of a key.
+func (s *service) keepsOf(o *outcome, key cache.Key) bool {
+	name := key.Question.Presentation()
+	for _, qtype := range []uint16{o.query.qtype, dns.TypeA, dns.TypeAAAA} {
+		for flags := range 4 {
+			key.Question.Type, key.DO, key.CD = qtype, flags&1 != 0, flags&2 != 0
+			if entry := s.cache.Get(&key, s.now()).Entry; entry.Exists() && (o.canUse(&key, entry) || s.guards(name, qtype, entry)) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// askedNames are the question that the client asked and, behind a chain that changes
+// routes, the one for its tail.
+func (o *outcome) askedNames() []wire.Question {
+	asked := []wire.Question{o.query.key.Question}
+	if tail, err := wire.NewQuestion(o.query.name, o.query.qtype, o.query.qclass); err == nil && tail != asked[0] {
+		asked = append(asked, tail)
+	}
+	return asked
 }
 
 // canUse reports whether an answer that is kept under a key can be told in place of

@@ -206,10 +206,18 @@ func TestOutageAsksNothingPubliclyThatIsKept(t *testing.T) {
 // keepChain keeps an A answer that leads from a name to one that must be private.
 func keepChain(t *testing.T, handler *Handler, name string) {
 	t.Helper()
+	keepChainIn(t, handler, name, "")
+}
+
+// keepChainIn is keepChain for the clients of a view.
+func keepChainIn(t *testing.T, handler *Handler, name, view string) {
+	t.Helper()
 	s := handler.current.Load().service
 	kept := new(dns.Msg)
 	records(name+" 60 IN CNAME db1.database.windows.net.", "db1.database.windows.net. 10 IN A 10.0.2.4")(kept)
-	entry, err := cache.Make(keyFor(t, name, dns.TypeA), kept, cache.Meta{Group: s.routes.rest.id}, cache.Lifetimes{MaxTTL: time.Minute, MaxStale: time.Hour}, start)
+	key := keyFor(t, name, dns.TypeA)
+	key.View = view
+	entry, err := cache.Make(key, kept, cache.Meta{Group: s.routes.rest.id}, cache.Lifetimes{MaxTTL: time.Minute, MaxStale: time.Hour}, start)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -229,6 +237,35 @@ func TestOutageOfAnotherTypeIsNotAskedPublicly(t *testing.T) {
 				t.Error("a name whose chain is known to hold one that must be private was asked publicly")
 			}
 		})
+	}
+}
+
+// What clients of another site or view were told of a chain holds for all.
+func TestOutageInAnotherViewIsNotAskedPublicly(t *testing.T) {
+	const name = "sql.corp.example."
+	for _, view := range []string{siteMark + "azure", siteMark + "far" + siteBreak + "azure", "inside", "inside" + siteMark + "azure"} {
+		t.Run(view, func(t *testing.T) {
+			other := newPublic(t)
+			handler := withFallbacks(t, silent(t), other, "upstream far "+silent(t)+" clients=10.40.0.0/16\nroute . azure far outage=public\nmust-private db1.database.windows.net")
+			keepChainIn(t, handler, name, view)
+			ask(t, handler, "10.30.0.4", name, dns.TypeA)
+			if other.wasAsked(name) {
+				t.Error("a name whose chain is known to hold one that must be private was asked publicly")
+			}
+		})
+	}
+}
+
+// A name that a chain leads to may itself be known to lead to one that must be private.
+func TestOutageBehindAChainIsNotAskedPublicly(t *testing.T) {
+	const head, name = "app.corp.example.", "sql.other.example."
+	corp := answers(t, map[string]func(*dns.Msg){head + " A": records(head + " 60 IN CNAME " + name)})
+	other := newPublic(t)
+	handler := withFallbacks(t, silent(t), other, "upstream corp "+corp+"\nroute corp.example corp\nroute . azure outage=public\nmust-private db1.database.windows.net")
+	keepChain(t, handler, name)
+	ask(t, handler, "10.30.0.4", head, dns.TypeA)
+	if other.wasAsked(name) {
+		t.Error("a name whose chain is known to hold one that must be private was asked publicly")
 	}
 }
 
