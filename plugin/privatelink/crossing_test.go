@@ -15,17 +15,19 @@ import (
 // corp is a corporate server that answers its CNAMEs with public tails.
 func corp(t *testing.T) string {
 	t.Helper()
-	return answers(t, map[string]func(*dns.Msg){
-		"sql.corp.example. A": records(
-			"sql.corp.example. 300 IN CNAME alias.corp.example.",
-			"alias.corp.example. 300 IN CNAME db1.database.windows.net.",
-			"db1.database.windows.net. 60 IN CNAME db1.privatelink.database.windows.net.",
-			"db1.privatelink.database.windows.net. 60 IN A 203.0.113.10"),
-		"partner.corp.example. A": records(
-			"partner.corp.example. 300 IN CNAME partner1.database.windows.net.",
-			"partner1.database.windows.net. 60 IN A 203.0.113.11"),
-		"www.corp.example. A": records("www.corp.example. 300 IN CNAME web.corp.example.", "web.corp.example. 300 IN A 10.10.0.80"),
-	})
+	return answers(t, corporate)
+}
+
+var corporate = map[string]func(*dns.Msg){
+	"sql.corp.example. A": records(
+		"sql.corp.example. 300 IN CNAME alias.corp.example.",
+		"alias.corp.example. 300 IN CNAME db1.database.windows.net.",
+		"db1.database.windows.net. 60 IN CNAME db1.privatelink.database.windows.net.",
+		"db1.privatelink.database.windows.net. 60 IN A 203.0.113.10"),
+	"partner.corp.example. A": records(
+		"partner.corp.example. 300 IN CNAME partner1.database.windows.net.",
+		"partner1.database.windows.net. 60 IN A 203.0.113.11"),
+	"www.corp.example. A": records("www.corp.example. 300 IN CNAME web.corp.example.", "web.corp.example. 300 IN A 10.10.0.80"),
 }
 
 func TestChainThatCrossesRoutes(t *testing.T) {

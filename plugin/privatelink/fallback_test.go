@@ -22,28 +22,32 @@ type public struct {
 
 func newPublic(t *testing.T) *public {
 	t.Helper()
-	p := &public{}
-	replies := map[string]func(*dns.Msg){
-		"web1.database.windows.net.":                 records("web1.database.windows.net. 60 IN A 203.0.113.10"),
-		"db1.database.windows.net.":                  records("db1.database.windows.net. 60 IN CNAME db1.privatelink.database.windows.net.", "db1.privatelink.database.windows.net. 60 IN A 203.0.113.10"),
-		"partner1.database.windows.net.":             records("partner1.database.windows.net. 60 IN CNAME partner1.privatelink.database.windows.net.", "partner1.privatelink.database.windows.net. 60 IN A 203.0.113.11"),
-		"partner1.privatelink.database.windows.net.": records("partner1.privatelink.database.windows.net. 60 IN A 203.0.113.11"),
-		"sql.example.org.":                           records("sql.example.org. 60 IN CNAME db9.database.windows.net.", "db9.database.windows.net. 60 IN A 203.0.113.12"),
-	}
-	p.address = serve(t, func(w dns.ResponseWriter, request *dns.Msg) {
-		p.mutex.Lock()
-		p.asked = append(p.asked, dns.CanonicalName(request.Question[0].Name))
-		p.mutex.Unlock()
-		reply := new(dns.Msg)
-		reply.SetReply(request)
-		if fill, known := replies[dns.CanonicalName(request.Question[0].Name)]; known {
-			fill(reply)
-		} else {
-			reply.Rcode = dns.RcodeNameError
-		}
-		_ = w.WriteMsg(reply)
-	})
+	p := new(public)
+	p.address = serve(t, p.handle)
 	return p
+}
+
+func (p *public) handle(w dns.ResponseWriter, request *dns.Msg) {
+	name := dns.CanonicalName(request.Question[0].Name)
+	p.mutex.Lock()
+	p.asked = append(p.asked, name)
+	p.mutex.Unlock()
+	reply := new(dns.Msg)
+	reply.SetReply(request)
+	if fill, known := publicly[name]; known {
+		fill(reply)
+	} else {
+		reply.Rcode = dns.RcodeNameError
+	}
+	_ = w.WriteMsg(reply)
+}
+
+var publicly = map[string]func(*dns.Msg){
+	"web1.database.windows.net.":                 records("web1.database.windows.net. 60 IN A 203.0.113.10"),
+	"db1.database.windows.net.":                  records("db1.database.windows.net. 60 IN CNAME db1.privatelink.database.windows.net.", "db1.privatelink.database.windows.net. 60 IN A 203.0.113.10"),
+	"partner1.database.windows.net.":             records("partner1.database.windows.net. 60 IN CNAME partner1.privatelink.database.windows.net.", "partner1.privatelink.database.windows.net. 60 IN A 203.0.113.11"),
+	"partner1.privatelink.database.windows.net.": records("partner1.privatelink.database.windows.net. 60 IN A 203.0.113.11"),
+	"sql.example.org.":                           records("sql.example.org. 60 IN CNAME db9.database.windows.net.", "db9.database.windows.net. 60 IN A 203.0.113.12"),
 }
 
 func (p *public) wasAsked(name string) bool {

@@ -20,7 +20,12 @@ import (
 // to all others.
 func answers(t testing.TB, replies map[string]func(*dns.Msg)) string {
 	t.Helper()
-	return serve(t, func(w dns.ResponseWriter, request *dns.Msg) {
+	return serve(t, answering(replies))
+}
+
+// answering is what it does with a question.
+func answering(replies map[string]func(*dns.Msg)) dns.HandlerFunc {
+	return func(w dns.ResponseWriter, request *dns.Msg) {
 		reply := new(dns.Msg)
 		reply.SetReply(request)
 		question := request.Question[0]
@@ -30,7 +35,7 @@ func answers(t testing.TB, replies map[string]func(*dns.Msg)) string {
 			reply.Rcode = dns.RcodeServerFailure
 		}
 		_ = w.WriteMsg(reply)
-	})
+	}
 }
 
 // serve answers on a free port of loopback, over UDP, until the end of the test.

@@ -1,10 +1,12 @@
 package privatelink
 
 import (
+	"context"
 	"encoding/binary"
 	"io"
 	"maps"
 	"math/rand/v2"
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -63,7 +65,12 @@ type slot struct {
 	claims map[string]string
 	// handlers are what the admin socket can explain, with the places of their stanzas.
 	handlers map[*Handler]string
+	// dial opens sockets to upstream servers, and is nil but in tests without a network.
+	dial dialer
 }
+
+// dialer opens a socket, as net.Dialer's DialContext does.
+type dialer func(ctx context.Context, network, address string) (net.Conn, error)
 
 type sharedServer struct {
 	server *upstream.Server
@@ -99,7 +106,7 @@ func (s *slot) acquire(endpoints []endpoint, budgets map[endpoint]upstream.Budge
 	for _, wanted := range endpoints {
 		shared := s.servers[wanted]
 		if shared == nil {
-			server, err := wanted.open()
+			server, err := wanted.open(s.dial)
 			if err != nil {
 				s.releaseLocked(held)
 				return nil, nil, err
@@ -147,8 +154,8 @@ func (s *slot) commit() {
 	clear(s.claims)
 }
 
-func (e endpoint) open() (*upstream.Server, error) {
-	return upstream.Open(e.address, upstream.Options{Transport: e.transport, ServerName: e.name, Path: e.path})
+func (e endpoint) open(dial dialer) (*upstream.Server, error) {
+	return upstream.Open(e.address, upstream.Options{Transport: e.transport, ServerName: e.name, Path: e.path, Dial: dial})
 }
 
 // begin marks a lease as that of a configuration which is starting, until

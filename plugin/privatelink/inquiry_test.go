@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/miekg/dns"
 
@@ -156,18 +157,21 @@ func TestSitesReportMistakes(t *testing.T) {
 
 // Clients with a site of their own cost nothing more: their answers are kept apart.
 func TestReadLoopKeepsSitesApartWithoutAllocating(t *testing.T) {
-	a, b := newSite(t, 0, "db1=10.0.1.4"), newSite(t, 0, "db1=10.0.2.4")
-	handler := withSites(t, a.address, b.address, "upstream a "+a.address+"\nupstream b "+b.address+" clients=10.30.0.0/16")
-	warm(t, handler, "db1.database.windows.net.")
-	loop, datagram, buffer := newReadLoop(handler), packed(t, "db1.database.windows.net.", dns.TypeA), make([]byte, 0, wire.AdvertisedSize)
-	reply := new(dns.Msg)
-	if err := reply.Unpack(loop.Answer(datagram, clientPeer, buffer)); err != nil {
-		t.Fatal(err)
-	}
-	if got := lastAddress(reply); got != "10.0.2.4" {
-		t.Errorf("Answer() = %s, want 10.0.2.4, of the client's own site", got)
-	}
-	if got := testing.AllocsPerRun(100, func() { loop.Answer(datagram, clientPeer, buffer) }); got != 0 {
-		t.Errorf("Answer() of a kept answer allocates %v times, want 0", got)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		var n network
+		a, b := n.site(linkedSite(0, "db1=10.0.1.4")), n.site(linkedSite(0, "db1=10.0.2.4"))
+		handler := withSitesIn(t, n.slot(), a.address, b.address, "upstream a "+a.address+"\nupstream b "+b.address+" clients=10.30.0.0/16")
+		warm(t, handler, "db1.database.windows.net.")
+		loop, datagram, buffer := newReadLoop(handler), packed(t, "db1.database.windows.net.", dns.TypeA), make([]byte, 0, wire.AdvertisedSize)
+		reply := new(dns.Msg)
+		if err := reply.Unpack(loop.Answer(datagram, clientPeer, buffer)); err != nil {
+			t.Fatal(err)
+		}
+		if got := lastAddress(reply); got != "10.0.2.4" {
+			t.Errorf("Answer() = %s, want 10.0.2.4, of the client's own site", got)
+		}
+		if got := testing.AllocsPerRun(100, func() { loop.Answer(datagram, clientPeer, buffer) }); got != 0 {
+			t.Errorf("Answer() of a kept answer allocates %v times, want 0", got)
+		}
+	})
 }

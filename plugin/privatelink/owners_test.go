@@ -2,9 +2,8 @@ package privatelink
 
 import (
 	"testing"
+	"testing/synctest"
 	"time"
-
-	"github.com/privatelink-dns/privatelink-dns/plugin/policy"
 )
 
 func TestFlushForgetsTheOwner(t *testing.T) {
@@ -21,18 +20,19 @@ func TestFlushForgetsTheOwner(t *testing.T) {
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
-			a, b, shared := newSite(t, 0), newSite(t, 0, "db2=10.0.2.4"), newSlot()
-			built := buildOn(t, shared, "upstream a "+a.address+"\nupstream b "+b.address+"\nroute . a b")
-			built.policy.Chains = policy.NewChaseMemory(1, longAgo)
-			handler := handlerOf(built)
-			askAt(t, handler, name, 0)
-			a.move("db2", "10.0.1.9") // the preferred site has one now
-			if _, err := shared.flush(tc.flushed, tc.suffix); err != nil {
-				t.Fatal(err)
-			}
-			if _, reply := askAt(t, handler, name, time.Second); lastAddress(reply) != tc.want {
-				t.Errorf("after a flush of %s = %q, want %s", tc.flushed, lastAddress(reply), tc.want)
-			}
+			synctest.Test(t, func(t *testing.T) {
+				var n network
+				a, b, shared := n.site(linkedSite(0)), n.site(linkedSite(0, "db2=10.0.2.4")), n.slot()
+				handler := withSitesIn(t, shared, a.address, b.address, "")
+				askAt(t, handler, name, 0)
+				a.move("db2", "10.0.1.9") // the preferred site has one now
+				if _, err := shared.flush(tc.flushed, tc.suffix); err != nil {
+					t.Fatal(err)
+				}
+				if _, reply := askAt(t, handler, name, time.Second); lastAddress(reply) != tc.want {
+					t.Errorf("after a flush of %s = %q, want %s", tc.flushed, lastAddress(reply), tc.want)
+				}
+			})
 		})
 	}
 }

@@ -3,6 +3,7 @@ package privatelink
 import (
 	"net/netip"
 	"testing"
+	"testing/synctest"
 
 	"github.com/miekg/dns"
 
@@ -11,16 +12,19 @@ import (
 
 // The client's own site is preferred behind a name that a route without sites knows.
 func TestCrossingKeepsTheClientsSite(t *testing.T) {
-	a, b := newSite(t, 0, "db1=10.0.1.4"), newSite(t, 0, "db1=10.0.2.4")
-	handler := withSites(t, "", "", "upstream a "+a.address+" clients=10.1.0.0/16\nupstream b "+b.address+" clients=10.2.0.0/16\n"+
-		"upstream corp "+corp(t)+"\nroute . a b\nroute corp.example corp")
-	for range 2 { // from the upstreams, and kept
-		for client, want := range map[string]string{"10.1.0.9": "10.0.1.4", "10.2.0.9": "10.0.2.4", "192.0.2.9": "10.0.1.4"} {
-			if got := addressOrRcode(ask(t, handler, client, "sql.corp.example.", dns.TypeA)); got != want {
-				t.Errorf("sql.corp.example. asked by %s = %s, want %s", client, got, want)
+	synctest.Test(t, func(t *testing.T) {
+		var n network
+		a, b := n.site(linkedSite(0, "db1=10.0.1.4")), n.site(linkedSite(0, "db1=10.0.2.4"))
+		handler := withSitesIn(t, n.slot(), "", "", "upstream a "+a.address+" clients=10.1.0.0/16\nupstream b "+b.address+" clients=10.2.0.0/16\n"+
+			"upstream corp "+n.serve(answering(corporate))+"\nroute . a b\nroute corp.example corp")
+		for range 2 { // from the upstreams, and kept
+			for client, want := range map[string]string{"10.1.0.9": "10.0.1.4", "10.2.0.9": "10.0.2.4", "192.0.2.9": "10.0.1.4"} {
+				if got := addressOrRcode(ask(t, handler, client, "sql.corp.example.", dns.TypeA)); got != want {
+					t.Errorf("sql.corp.example. asked by %s = %s, want %s", client, got, want)
+				}
 			}
 		}
-	}
+	})
 }
 
 // Two routes with different sites each prefer the one whose network is the longest

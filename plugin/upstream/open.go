@@ -35,6 +35,10 @@ type Options struct {
 	// A records. Any reply will do. It should be a name that the server knows by
 	// itself, or one of a private zone of its own; "localhost." if empty.
 	ProbeName string
+	// Dial opens sockets of network "udp" and "tcp"; nil stands for net.Dialer's
+	// DialContext. It may be called by goroutines at once. For "udp" nothing may be waited
+	// for, and each write to the connection is one datagram.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // NewServer returns the server at addr, over UDP and TCP, in lower case, without
@@ -50,8 +54,11 @@ func NewServer(addr netip.AddrPort) *Server {
 // Open returns the server at addr as the options say. Like NewServer it opens nothing.
 // The error tells an option that cannot be.
 func Open(addr netip.AddrPort, o Options) (*Server, error) {
-	var d net.Dialer
-	return open(addr, o, d.DialContext, rand.Uint64)
+	dial := o.Dial
+	if dial == nil {
+		dial = new(net.Dialer).DialContext
+	}
+	return open(addr, o, dial, rand.Uint64)
 }
 
 func newServer(addr netip.AddrPort, dial dialer, random func() uint64) *Server {
