@@ -58,7 +58,7 @@ func (s *service) recall(o *outcome) (settled bool) {
 		}
 	case hit.State == cache.Stale && tooEarly:
 		s.use(o, hit.Entry, fromStale)
-	case hit.State == cache.Stale && o.route.groupOf(hit.Entry).WouldWait():
+	case hit.State == cache.Stale && slices.ContainsFunc(s.groupsBehind(o, hit.Entry), (*upstream.Group).WouldWait):
 		s.use(o, hit.Entry, fromStale)
 		s.refresh(o, cache.Entry{})
 	case hit.State == cache.Failed && tooEarly:
@@ -104,7 +104,7 @@ func (s *service) patience(o *outcome) time.Duration {
 	patience := replyTime
 	switch {
 	case !o.stale.Exists():
-	case failing(o.route.groupOf(o.stale)):
+	case slices.ContainsFunc(s.groupsBehind(o, o.stale), failing):
 		patience = patienceWhileFailing
 	default:
 		patience = patienceOtherwise

@@ -8,6 +8,7 @@ import (
 
 	"github.com/privatelink-dns/privatelink-dns/plugin/cache"
 	"github.com/privatelink-dns/privatelink-dns/plugin/catalog"
+	"github.com/privatelink-dns/privatelink-dns/plugin/upstream"
 	"github.com/privatelink-dns/privatelink-dns/plugin/verdict"
 )
 
@@ -130,6 +131,16 @@ func (s *service) tailRoutes(o *outcome, entry cache.Entry) []*route {
 		}
 	}
 	return tails
+}
+
+// groupsBehind are the groups that an answer in place of a kept one has to come from: one
+// of them that fails or would wait is enough for it to be late.
+func (s *service) groupsBehind(o *outcome, entry cache.Entry) []*upstream.Group {
+	groups := []*upstream.Group{o.route.groupOf(entry)}
+	for _, tail := range s.tailRoutes(o, entry) {
+		groups = append(groups, tail.group)
+	}
+	return groups
 }
 
 // owns reports whether a kept answer is that of the outcome's route. What a fallback

@@ -1,6 +1,7 @@
 package privatelink
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -53,5 +54,27 @@ func TestReloadThatTakesTheTailsFallbackAway(t *testing.T) {
 	second.policy.Chains = policy.NewChaseMemory(1, longAgo)
 	if _, reply := askAt(t, handlerOf(second), name, time.Second); reply.Rcode != dns.RcodeNameError {
 		t.Errorf("%s = %v, want NXDOMAIN", name, reply)
+	}
+}
+
+// A stale answer does not wait 1.8 s for a fresh one because its head's upstream is well.
+func TestStaleAnswerKnowsOfItsTailsUpstream(t *testing.T) {
+	const name = "sql.corp.example."
+	azure := serve(t, func(w dns.ResponseWriter, request *dns.Msg) {
+		if fill, known := sql[dns.CanonicalName(request.Question[0].Name)+" A"]; known { // and silent to probes
+			reply := new(dns.Msg).SetReply(request)
+			fill(reply)
+			_ = w.WriteMsg(reply)
+		}
+	})
+	built := buildText(t, "upstream azure "+azure+"\nupstream corp "+corp(t)+"\nroute catalog azure\nroute corp.example corp")
+	built.policy.Chains = policy.NewChaseMemory(1, longAgo)
+	o, _ := askAt(t, handlerOf(built), name, 0)
+	if slices.ContainsFunc(built.groupsBehind(o, o.entry), failing) {
+		t.Error("an upstream fails already")
+	}
+	built.routes.catalogued.group.Servers[0].Suspect()
+	if !slices.ContainsFunc(built.groupsBehind(o, o.entry), failing) {
+		t.Error("the tail's upstream fails, and the answer does not know")
 	}
 }
