@@ -81,7 +81,8 @@ func (g *Group) plan(plan []attempt, now time.Time) []attempt {
 // NXDOMAIN or YXDOMAIN (RFC 6672 section 2.2), with or without records. The next
 // server is asked as soon as the one before has failed, by an error or by any other
 // rcode, or has been silent for longer than 95 of 100 of its replies took, 20 ms at
-// least and 800 ms at most (less in a group of more than four); a silent one stays
+// least and 800 ms at most (less in a group of more than four), or for the most where the
+// next is of another tier; a silent one stays
 // pending and may still win. Servers that are silent when all have been asked are
 // asked a second time, the last within 3.2 s; without EDNS where a server has never
 // replied to it (RFC 6891 section 6.2.2). When an answer is there, all other

@@ -82,7 +82,7 @@ type attempt struct {
 
 // schedule says when each server is asked: in their order, each when the one before
 // has taken longer than 95 of 100 of its replies - or patience with it is over, where
-// that is sooner - and then all once more, because a datagram may have been lost.
+// that is sooner or another tier begins - and then all once more, because a datagram may have been lost.
 // Where there are too many servers for that, the pauses get shorter. Servers that
 // have failed meanwhile are passed over by the race, not here. The plan is appended to
 // an empty one.
@@ -94,8 +94,10 @@ func schedule(plan []attempt, candidates []candidate) []attempt {
 	}
 	var at time.Duration
 	for i, c := range candidates {
-		if i > 0 {
+		if i > 0 && c.tier == candidates[i-1].tier {
 			at += hedge(candidates[i-1], first)
+		} else if i > 0 {
+			at += first // a tier is a reserve: one slow reply is no reason to ask it
 		}
 		plan = append(plan, attempt{c.server, at, time.Duration(i) * first})
 	}

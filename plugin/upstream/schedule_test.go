@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 )
 
 func (a attempt) String() string { return fmt.Sprintf("%s+%v", a.server.addr.Addr(), a.delay) }
@@ -53,6 +54,20 @@ func TestSchedule(t *testing.T) {
 				t.Errorf("schedule of %d = %s, want %s", tc.servers, got, tc.want)
 			}
 		})
+	}
+}
+
+// One reply in twenty takes longer than the p95. That must not lead to a server that is
+// there for when all before it fail.
+func TestHedgeStaysInTheTier(t *testing.T) {
+	candidates := unknown(unused(3))
+	for i := range candidates {
+		candidates[i].p95 = 30 * time.Millisecond
+	}
+	candidates[2].tier = 1
+	const want = "10.0.0.4+0s 10.0.0.5+30ms 10.0.0.6+830ms 10.0.0.4+1.62s 10.0.0.5+2.41s 10.0.0.6+3.2s"
+	if got := joined(schedule(nil, candidates)); got != want {
+		t.Errorf("schedule = %s, want %s", got, want)
 	}
 }
 

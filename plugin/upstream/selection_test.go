@@ -143,11 +143,9 @@ func TestHedgeNeverWaits(t *testing.T) {
 					t.Fatal(err)
 				}
 				elapse(ms)
-				// The second is not preferred for being unknown.
-				g.Servers, g.Backups = g.Servers[:1], [][]*Server{g.Servers[1:]}
 				if tc.busy {
-					g.Backups[0][0].SetBudget(Budget{PerSecond: 1})
-					_ = askFor(t, g.Backups[0][0], ms)
+					g.Servers[1].SetBudget(Budget{PerSecond: 1})
+					_ = askFor(t, g.Servers[1], ms)
 				}
 				elapse(100 * ms)
 				fakes[0].become(silent)
