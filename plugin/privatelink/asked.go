@@ -45,7 +45,7 @@ func (o *outcome) noteAsked(answer *upstream.Answer, err error, now time.Time) {
 func (a *askedGroup) packed() []byte {
 	q := &a.question
 	message := dns.Msg{Question: []dns.Question{{Name: q.Name, Qtype: q.Type, Qclass: q.Class}}}
-	message.RecursionDesired, message.CheckingDisabled, message.AuthenticatedData = true, q.CD, q.AD
+	message.RecursionDesired, message.CheckingDisabled, message.AuthenticatedData = true, q.CD, true
 	message.SetEdns0(wire.AdvertisedSize, q.DO)
 	packed, err := message.Pack()
 	if err != nil {

@@ -84,7 +84,7 @@ func (r *ExplainRequest) query(now time.Time) (query, error) {
 	}
 	question := message.Question[0]
 	return query{
-		asked: asked, key: cache.KeyOf(asked, ""), wantsAD: asked.AD,
+		asked: asked, key: cache.KeyOf(asked, ""),
 		name: asked.Question.Presentation(), qtype: question.Qtype, qclass: question.Qclass, opcode: dns.OpcodeQuery,
 		client: netip.AddrPortFrom(client, 0), transport: "udp", arrived: now, size: message.Len(),
 	}, nil

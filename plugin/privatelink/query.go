@@ -26,8 +26,6 @@ type query struct {
 	name          string
 	qtype, qclass uint16
 	opcode        int
-	// wantsAD: the client wants to know of AD (RFC 6840, section 5.7).
-	wantsAD bool
 	// malformed: the records or EDNS options cannot be read, or there is more than one
 	// OPT record (RFC 6891, section 6.1.1).
 	malformed bool
@@ -51,7 +49,6 @@ func readQuery(w dns.ResponseWriter, request *dns.Msg, view string, now time.Tim
 	return query{
 		asked:     asked,
 		key:       cache.KeyOf(asked, view),
-		wantsAD:   asked.AD,
 		malformed: err != nil && !errors.Is(err, wire.ErrUnusual) && !errors.Is(err, wire.ErrOpcode),
 		name:      dns.CanonicalName(question.Name),
 		qtype:     question.Qtype,
@@ -107,5 +104,5 @@ func (q *query) supported() bool {
 
 // question is what is asked upstream.
 func (q *query) question() upstream.Question {
-	return upstream.Question{Name: q.name, Type: q.qtype, Class: q.qclass, DO: q.key.DO, CD: q.key.CD, AD: q.wantsAD}
+	return upstream.Question{Name: q.name, Type: q.qtype, Class: q.qclass, DO: q.key.DO, CD: q.key.CD}
 }

@@ -104,7 +104,7 @@ func (l *readLoop) read(message []byte, from asker, malformed bool) query {
 		name:  unsafe.String(unsafe.SliceData(l.name), len(l.name)),
 		qtype: l.asked.Question.Type, qclass: l.asked.Question.Class, malformed: malformed,
 		client: from.client(), server: from.server(), transport: from.transport(), arrived: time.Now(),
-		packet: message, size: len(message), wantsAD: l.asked.AD,
+		packet: message, size: len(message),
 	}
 }
 

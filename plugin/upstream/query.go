@@ -87,10 +87,9 @@ func (q *query) compose(asked Question) error {
 	binary.BigEndian.PutUint16(wire[end+2:], asked.Class)
 	end += typeAndClass
 
-	flags := uint16(flagRD)
-	if asked.AD || asked.DO {
-		flags |= flagAD
-	}
+	// Who is told of AD is decided for each client, also when the answer is kept, so it
+	// is always wanted (RFC 6840 section 5.7).
+	flags := uint16(flagRD | flagAD)
 	if asked.CD {
 		flags |= flagCD
 	}

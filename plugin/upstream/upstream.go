@@ -40,9 +40,6 @@ type Question struct {
 	Class uint16
 	// DO asks for DNSSEC records (RFC 3225).
 	DO bool
-	// AD asks the server to say whether it has validated the answer (RFC 6840 section
-	// 5.7). DO asks for that as well, so AD tells something only where DO is not set.
-	AD bool
 	// CD asks the server not to validate (RFC 4035 section 3.2.2).
 	CD bool
 }
