@@ -64,7 +64,9 @@ func (s *service) recall(o *outcome) (settled bool) {
 	case hit.State == cache.Failed && tooEarly:
 		o.cacheState = fromFailure
 		o.stopAgain(hit.Failure)
-		s.useUnsigned(o)
+		if unsigned := s.unsigned(o); unsigned.Exists() {
+			s.use(o, unsigned, fromStale)
+		}
 	default:
 		o.stale = hit.Entry
 		return false
@@ -90,24 +92,25 @@ func (s *service) kept(o *outcome) cache.Hit {
 // expired, while the question goes on.
 func (s *service) answer(ctx context.Context, o *outcome) {
 	s.fetch(ctx, o, s.patience(o))
-	switch {
-	case o.answered():
-	case o.stale.Exists():
+	if o.answered() {
+		return
+	}
+	if !o.stale.Exists() {
+		o.stale = s.unsigned(o)
+	}
+	if o.stale.Exists() {
 		s.use(o, o.stale, fromStale)
-	default:
-		s.useUnsigned(o)
 	}
 }
 
 // patience is how long a client waits for a fresh answer.
 func (s *service) patience(o *outcome) time.Duration {
-	patience := replyTime
-	switch {
-	case !o.stale.Exists():
-	case slices.ContainsFunc(s.groupsBehind(o, o.stale), failing):
+	patience, kept := patienceOtherwise, o.stale
+	if !kept.Exists() {
+		patience, kept = replyTime, s.unsigned(o)
+	}
+	if kept.Exists() && slices.ContainsFunc(s.groupsBehind(o, kept), failing) {
 		patience = patienceWhileFailing
-	default:
-		patience = patienceOtherwise
 	}
 	// A stub asks nobody else.
 	if s.hurries && o.decision.Class != policy.Stub && s.policy.Guard.Protects(o.query.name, verdict.Chain{}, s.catalog) {
@@ -116,18 +119,19 @@ func (s *service) patience(o *outcome) time.Duration {
 	return patience
 }
 
-// useUnsigned answers a client that takes DNSSEC records with what is kept for
-// those that do not, when there is nothing else: an answer without signatures is
-// better than none, and a validator sees that they are missing.
-func (s *service) useUnsigned(o *outcome) {
+// unsigned returns, for a client that takes DNSSEC records, what is kept for those that
+// do not, when there is nothing else: an answer without signatures is better than none,
+// and a validator sees that they are missing. It is worth a wait for one with them.
+func (s *service) unsigned(o *outcome) cache.Entry {
 	key := o.query.key
 	if !key.DO {
-		return
+		return cache.Entry{}
 	}
 	key.DO = false
 	if hit := s.cache.Get(&key, o.query.arrived); hit.Entry.Exists() && s.owns(o, hit.Entry) {
-		s.use(o, hit.Entry, fromStale)
+		return hit.Entry
 	}
+	return cache.Entry{}
 }
 
 // tooEarly reports whether a question failed so lately that it is not to be asked

@@ -239,3 +239,26 @@ func TestAnswerWithoutSignaturesIsBetterThanNone(t *testing.T) {
 		t.Errorf("with DO while the upstream fails: %v, want the kept address with EDE 3", reply)
 	}
 }
+
+// It does not take 4 s to find out that there is no better one where the upstream fails.
+func TestAnswerWithoutSignaturesIsToldSoon(t *testing.T) {
+	const name = "db1.database.windows.net."
+	upstream := serve(t, func(w dns.ResponseWriter, request *dns.Msg) {
+		if opt := request.IsEdns0(); request.Question[0].Name == "localhost." || opt != nil && opt.Do() {
+			return
+		}
+		reply := new(dns.Msg).SetReply(request)
+		sql[name+" A"](reply)
+		_ = w.WriteMsg(reply)
+	})
+	handler := newHandler(t, upstream, "", longAgo)
+	askAt(t, handler, name, 0)
+	handler.current.Load().service.routes.rest.group.Servers[0].Suspect()
+	asked := time.Now()
+	if _, reply := askSignedAt(t, handler, name, time.Second, true); lastAddress(reply) != "10.0.2.4" {
+		t.Errorf("with DO while the upstream is silent: %v, want the kept address", reply)
+	}
+	if took := time.Since(asked); took > replyTime/2 {
+		t.Errorf("it took %s, want little more than %s", took, patienceWhileFailing)
+	}
+}
