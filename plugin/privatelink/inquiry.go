@@ -58,6 +58,8 @@ type inquiry struct {
 	words []word
 	// owner is the index of the site that is known to own the name; -1 for none.
 	owner int
+	// kept is the site whose private answer is kept, expired or not; nil for none.
+	kept  *upstream.Group
 	phase phase
 	heard chan word
 }
@@ -133,7 +135,7 @@ func (s *service) askSites(ctx context.Context, o *outcome) (*upstream.Answer, *
 func (s *service) newInquiry(o *outcome) *inquiry {
 	groups := o.route.sites.ranked(o.query.key.View)
 	known := s.owners.find(ownedName{o.query.name, o.query.key.View}, s.now())
-	i := &inquiry{words: make([]word, len(groups)), owner: -1, heard: make(chan word, len(groups))}
+	i := &inquiry{words: make([]word, len(groups)), owner: -1, kept: s.keptSite(o), heard: make(chan word, len(groups))}
 	for site, group := range groups {
 		i.words[site] = word{site: site, group: group, err: s.heldBack(o, group)}
 		i.words[site].asked = i.words[site].err != nil
@@ -142,6 +144,15 @@ func (s *service) newInquiry(o *outcome) *inquiry {
 		}
 	}
 	return i
+}
+
+// keptSite is the site whose private answer to a question is kept.
+func (s *service) keptSite(o *outcome) *upstream.Group {
+	kept := s.cache.Get(&o.query.key, s.now()).Entry
+	if !kept.Exists() || !o.route.owns(kept) || verdict.Verdict(kept.Meta().Verdict) != verdict.Private {
+		return nil
+	}
+	return o.route.groupOf(kept)
 }
 
 // ask asks the sites whose turn it is: the owner first, and all when it has not
@@ -241,6 +252,12 @@ func (i *inquiry) exposed() bool {
 	return slices.ContainsFunc(i.words, word.exposes)
 }
 
+// mayStillOwn reports whether one of the sites that gave no answer gave the private one
+// that is kept, which is not to go because another site does not know the name.
+func (i *inquiry) mayStillOwn(unheard []*word) bool {
+	return slices.ContainsFunc(unheard, func(w *word) bool { return w.group == i.kept })
+}
+
 // unheard are the sites that gave no answer.
 func (i *inquiry) unheard() []*word {
 	var unheard []*word
@@ -259,7 +276,7 @@ func (i *inquiry) outcome(name string, chosen int) (*upstream.Answer, *upstream.
 		return nil, nil, joinFailures(name, unheard)
 	}
 	best := &i.words[chosen]
-	if harmless := best.worth == worthNoData || best.worth >= worthEndpoint; !harmless && len(unheard) > 0 && i.exposed() {
+	if harmless := best.worth == worthNoData || best.worth >= worthEndpoint; !harmless && len(unheard) > 0 && (i.exposed() || i.mayStillOwn(unheard)) {
 		return nil, nil, &heldError{answered: best, unheard: unheard}
 	}
 	for _, w := range unheard {

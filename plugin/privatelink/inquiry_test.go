@@ -96,6 +96,23 @@ func TestDecide(t *testing.T) {
 	}
 }
 
+// Outside the catalog there is no hop to tell that a name is private elsewhere. What is
+// kept tells.
+func TestSiteThatIsSilentKeepsItsName(t *testing.T) {
+	for _, said := range []string{"nx", "n.", "p.", "wx"} {
+		i := &inquiry{words: wordsOf(said), owner: -1, phase: over}
+		i.kept = i.words[1].group
+		chosen, _ := i.decide()
+		if _, _, err := i.outcome("both", chosen); err == nil {
+			t.Errorf("the answer of %q is told, want it held back for what is kept of the second site", said)
+		}
+		i.kept = i.words[0].group
+		if _, _, err := i.outcome("both", chosen); err != nil {
+			t.Errorf("%q, and the answer of the first site is kept: %v, want its new answer", said, err)
+		}
+	}
+}
+
 func TestSitesThatAreParsed(t *testing.T) {
 	directory := t.TempDir()
 	rules := "routes:\n  - {suffix: a.example, group: [test, prod], missing: public}\n  - {suffix: b.example, group: test}\n"
