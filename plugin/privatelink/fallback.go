@@ -237,7 +237,7 @@ func (s *service) judge(o *outcome) *outcome {
 		o.decision.Action, o.decision.Rule = action, rule
 	}
 	if !action.Rejects() {
-		return o.diagnose().passOnError()
+		return o.diagnose(s.groupsBehind).passOnError()
 	}
 	return o.withhold(s.withholdServfail)
 }

@@ -195,8 +195,9 @@ func (o *outcome) staleAnswer() {
 }
 
 // diagnose tells a person with dig in hand what is wrong with the answer of a
-// private endpoint. The answer itself stays as it is.
-func (o *outcome) diagnose() *outcome {
+// private endpoint. The answer itself stays as it is. Behind tells the groups that it
+// came from, the last of them that of its end.
+func (o *outcome) diagnose(behind func(*outcome, cache.Entry) []*upstream.Group) *outcome {
 	if o.extendedError.Present {
 		return o // it is stale, which matters more
 	}
@@ -205,8 +206,8 @@ func (o *outcome) diagnose() *outcome {
 		text, faulty = "missing: upstream UPSTREAM has ZONE but no record for this name; answered from public DNS", true
 	}
 	if faulty {
-		zone, upstream := o.finding.ZoneName, o.route.group.Name
-		text = strings.NewReplacer("ZONE", zone, "UPSTREAM", upstream).Replace(text)
+		groups := behind(o, o.entry)
+		text = strings.NewReplacer("ZONE", o.finding.ZoneName, "UPSTREAM", groups[len(groups)-1].Name).Replace(text)
 		o.extendedError = wire.ExtendedError{Present: true, Code: dns.ExtendedErrorCodeOther, Text: text}
 	}
 	return o

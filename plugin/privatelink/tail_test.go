@@ -2,6 +2,7 @@ package privatelink
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -76,5 +77,14 @@ func TestStaleAnswerKnowsOfItsTailsUpstream(t *testing.T) {
 	built.routes.catalogued.group.Servers[0].Suspect()
 	if !slices.ContainsFunc(built.groupsBehind(o, o.entry), failing) {
 		t.Error("the tail's upstream fails, and the answer does not know")
+	}
+}
+
+// It is the tail's upstream that lacks the record.
+func TestTailsUpstreamIsNamed(t *testing.T) {
+	handler := withFallbacks(t, linked(t), newPublic(t), "upstream corp "+corp(t)+"\nroute catalog azure missing=public\nroute corp.example corp")
+	_, reply := askAt(t, handler, "partner.corp.example.", 0)
+	if _, text := extendedError(reply); !strings.Contains(text, "upstream azure has privatelink.database.windows.net but no record") {
+		t.Errorf("extended error %q, want it to name upstream azure", text)
 	}
 }
