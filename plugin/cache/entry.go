@@ -43,7 +43,7 @@ type Meta struct {
 	// Group is the upstream group that was asked. Where the question's route now
 	// names another, the entry is the caller's miss.
 	Group uint32
-	// Site is the site that the answer came from.
+	// Site is the site that the answer came from, or what else tells its origin.
 	Site uint32
 }
 

@@ -253,6 +253,9 @@ func (s *service) askUpstream(ctx context.Context, landed *outcome, epoch uint64
 		reply = landed.answer.Msg
 	}
 	meta := cache.Meta{Verdict: uint8(landed.finding.Verdict), Group: way.id, Flags: landed.fallback.flag(), Site: way.siteOf(landed.group)}
+	if way.sites == nil {
+		meta.Site = tailMark(s.tailsOf(way, landed.query.qtype, landed.finding.Chain.Links))
+	}
 	meta.ExtendedError, meta.Flags = landed.upstreamError(meta.Flags)
 	stored, bounds := s.now(), s.lifetimes(landed)
 	if landed.answer == nil && landed.route != way {

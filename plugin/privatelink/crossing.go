@@ -116,21 +116,34 @@ func (s *service) appendAnswer(o *outcome, index int, tail *outcome) {
 // tailRoutes are the other routes that a kept answer came by: those of the catalogued
 // names of its chain.
 func (s *service) tailRoutes(o *outcome, entry cache.Entry) []*route {
-	if o.route.override {
+	var reader verdict.Reader
+	return s.tailsOf(o.route, o.query.qtype, reader.Of(o.query.name, o.query.qtype, entry.Message(), s.catalog, s.private).Chain.Links)
+}
+
+func (s *service) tailsOf(way *route, qtype uint16, links []verdict.Link) []*route {
+	if way.override || wantsCNAME(qtype) {
 		return nil
 	}
-	var reader verdict.Reader
 	var tails []*route
-	for _, link := range reader.Of(o.query.name, o.query.qtype, entry.Message(), s.catalog, s.private).Chain.Links {
+	for _, link := range links {
 		match := s.catalog.Match(link.Target)
 		if match.Namespace == nil {
 			continue
 		}
-		if way := s.routes.find(link.Target, match); way != nil && way.group != o.route.group && !slices.Contains(tails, way) {
-			tails = append(tails, way)
+		if tail := s.routes.find(link.Target, match); tail != nil && tail.group != way.group && !slices.Contains(tails, tail) {
+			tails = append(tails, tail)
 		}
 	}
 	return tails
+}
+
+// tailMark is the same for tails that came by the same routes, 0 where there are none.
+func tailMark(tails []*route) uint32 {
+	mark := uint32(0)
+	for _, tail := range tails {
+		mark = mark*31 + tail.id
+	}
+	return mark
 }
 
 // groupsBehind are the groups that an answer in place of a kept one has to come from: one
@@ -143,14 +156,23 @@ func (s *service) groupsBehind(o *outcome, entry cache.Entry) []*upstream.Group 
 	return groups
 }
 
-// owns reports whether a kept answer is that of the outcome's route. What a fallback
-// brought behind a crossing is for the tail's route to have.
+// owns reports whether a kept answer came by the routes that its names have now. What a
+// fallback brought behind a crossing is for the tail's route to have. An answer that came
+// in since this configuration was made needs no look at its chain.
 func (s *service) owns(o *outcome, entry cache.Entry) bool {
-	if o.route.owns(entry) {
+	if !entry.Exists() {
 		return true
 	}
-	meta := entry.Meta()
-	return meta.Group == o.route.id && slices.ContainsFunc(s.tailRoutes(o, entry), func(tail *route) bool { return tail.has(fallbackOf(meta.Flags)) })
+	meta, since := entry.Meta(), !entry.Stored().Before(s.made)
+	came := fallbackOf(meta.Flags)
+	if own := meta.Group == o.route.id; !own || since && o.route.has(came) {
+		return own
+	}
+	tails := s.tailRoutes(o, entry)
+	if o.route.sites == nil && tailMark(tails) != meta.Site {
+		return false
+	}
+	return o.route.has(came) || slices.ContainsFunc(tails, func(tail *route) bool { return tail.has(came) })
 }
 
 // headOf keeps the CNAMEs from name up to and with the link of the index, in

@@ -54,8 +54,9 @@ type service struct {
 	// asked is told which upstream groups were asked, whoever waits for the answer; nil
 	// where nobody counts.
 	asked func([]askedGroup)
-	// now is the clock that kept answers age by.
-	now func() time.Time
+	// now is the clock that kept answers age by, made when this was built.
+	now  func() time.Time
+	made time.Time
 	// withholdServfail answers SERVFAIL in place of NODATA where an answer is withheld.
 	withholdServfail bool
 	// hurries: what is withheld is withheld before a downstream server asks elsewhere.
@@ -117,6 +118,7 @@ func build(c *config, shared *slot) (*service, error) {
 		signals:          &shared.signals,
 		suspects:         make(chan string, 16),
 		now:              time.Now,
+		made:             time.Now(),
 		withholdServfail: c.withholdServfail,
 		hurries:          !c.withholdServfail,
 		limits:           c.limits,

@@ -88,3 +88,29 @@ func TestTailsUpstreamIsNamed(t *testing.T) {
 		t.Errorf("extended error %q, want it to name upstream azure", text)
 	}
 }
+
+// A reload that sends a chain's catalogued name elsewhere ends what is kept of the chain,
+// stale answers included: the tail may have been public.
+func TestReloadThatGivesTheTailAnotherRoute(t *testing.T) {
+	const name = "sql.corp.example."
+	shared := newSlot()
+	groups := "upstream azure " + answers(t, sql) + "\nupstream corp " + corp(t) + "\nupstream other " + linked(t) + "\nroute corp.example corp\n"
+	steps := []struct{ routes, want string }{
+		{"route . corp", "203.0.113.10"},
+		{"route . corp\nroute catalog azure", "10.0.2.4"},
+		{"route catalog azure", "10.0.2.4"},
+		{"route catalog other", "203.0.113.10"},
+	}
+	for later, step := range steps {
+		built := buildOn(t, shared, groups+step.routes)
+		built.policy.Chains = policy.NewChaseMemory(1, longAgo)
+		built.made = start.Add(time.Duration(later) * time.Second)
+		asked, reply := askAt(t, handlerOf(built), name, time.Duration(later)*time.Second)
+		if lastAddress(reply) != step.want {
+			t.Errorf("with %q: %s %q, want %q", step.routes, dns.RcodeToString[reply.Rcode], lastAddress(reply), step.want)
+		}
+		if kept := asked.cacheState == fromCache; kept != (later == 2) {
+			t.Errorf("with %q: answered by %s", step.routes, asked.cacheState)
+		}
+	}
+}
