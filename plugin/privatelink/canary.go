@@ -2,10 +2,13 @@ package privatelink
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/miekg/dns"
 
 	"github.com/privatelink-dns/privatelink-dns/plugin/upstream"
 )
@@ -24,13 +27,16 @@ const (
 	linkLife = time.Hour
 )
 
-// zonesInUse are the privatelink zones that chains have led into since the start,
-// without final dots. They are the process's. It is safe for concurrent use; the zero
+// zonesInUse are privatelink zones that were seen since the start, without final dots:
+// those that chains have led into, or those that the catalog does not know. They are the
+// process's. It is safe for concurrent use; the zero
 // value is ready.
 type zonesInUse struct {
 	mutex sync.Mutex
 	// known is replaced as a whole, so that the read loops need no lock.
 	known atomic.Pointer[map[string]bool]
+	// told are those that untold has returned.
+	told map[string]bool
 }
 
 // note takes in a zone. The name is copied if it is kept.
@@ -45,6 +51,27 @@ func (z *zonesInUse) note(zone string) {
 		more[old] = true
 	}
 	z.known.Store(&more)
+}
+
+// untold returns the zones that the operator has not been told of, each once.
+func (z *zonesInUse) untold() (zones []string) {
+	z.mutex.Lock()
+	defer z.mutex.Unlock()
+	all := z.list()
+	if len(all) == len(z.told) {
+		return nil
+	}
+	if z.told == nil {
+		z.told = map[string]bool{}
+	}
+	for _, zone := range all {
+		if !z.told[zone] {
+			z.told[zone] = true
+			zones = append(zones, zone)
+		}
+	}
+	slices.Sort(zones)
+	return zones
 }
 
 // list returns the zones in no order.
@@ -102,15 +129,16 @@ func (l *links) next(all []canaryQuestion, now time.Time) (chosen canaryQuestion
 	return chosen, found
 }
 
-// learn takes in what was heard. It reports whether that is a change.
-func (l *links) learn(link zoneLink, linked bool, now time.Time) (changed bool) {
+// learn takes in what was heard. It reports whether that is a change, or the first time.
+func (l *links) learn(link zoneLink, linked bool, now time.Time) (changed, first bool) {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
 	state := l.known[link]
-	changed = !state.heard.IsZero() && state.linked != linked
+	first = state.heard.IsZero()
+	changed = !first && state.linked != linked
 	state.heard, state.linked = now, linked
 	l.known[link] = state
-	return changed
+	return changed, first
 }
 
 // each calls tell for every link that something was heard of lately.
@@ -173,20 +201,45 @@ func (r *running) watchLinks(stop <-chan struct{}) {
 	}
 }
 
-// askLink asks for one link, and tells the operator of a change.
+// askLink asks for one link, and tells the operator how it is, and of every change.
 func (r *running) askLink(ctx context.Context, now time.Time) {
 	question, found := r.shared.links.next(r.handler.current.Load().service.canaryQuestions(now), now)
 	if !found {
 		return
 	}
 	link, err := testLink(upstream.LowPriority(ctx), question.group, question.link.zone)
-	if err != nil || link == LinkUnknown || !r.shared.links.learn(question.link, link == Linked, now) {
+	if err != nil || link == LinkUnknown {
 		return
 	}
-	if link == Linked {
-		r.log.Infof("zone %q is linked to the network of upstream group %q", question.link.zone, question.link.group)
+	zone, group := question.link.zone, question.link.group
+	switch changed, first := r.shared.links.learn(question.link, link == Linked, now); {
+	case link == Linked && (changed || first):
+		r.log.Infof("zone %q is linked to the network of upstream group %q", zone, group)
+	case first:
+		r.log.Infof("zone %q is not linked to the network of upstream group %q: no fault where all resources in it are others'", zone, group)
+	case changed:
+		r.log.Warningf("zone %q is not linked to the network of upstream group %q any more: its names get public addresses there, or none", zone, group)
+	}
+}
+
+// noteUncatalogued takes in a privatelink name that the catalog does not know, if there
+// is an address behind it: names can be made up.
+func (s *signals) noteUncatalogued(o *outcome) {
+	name := o.finding.Uncatalogued
+	if len(o.finding.Chain.Addresses) == 0 {
 		return
 	}
-	r.log.Warningf("zone %q is not linked to the network of upstream group %q any more: its names get public addresses there, or none",
-		question.link.zone, question.link.group)
+	for at, end := 0, false; !end; at, end = dns.NextLabel(name, at) {
+		if strings.HasPrefix(name[at:], "privatelink") {
+			s.unknown.note(strings.TrimSuffix(name[at:], "."))
+			return
+		}
+	}
+}
+
+// tellUncatalogued tells the operator of the zones that the catalog does not know.
+func (r *running) tellUncatalogued() {
+	for _, zone := range r.shared.unknown.untold() {
+		r.log.Warningf("zone %q is not in the catalog, and names lead into it: add it to a catalog file of your own, and it is guarded like the others", zone)
+	}
 }

@@ -108,7 +108,7 @@ func TestLinksTakeTurnsAndAreForgotten(t *testing.T) {
 		now = now.Add(canaryPace)
 		question, _ := known.next(all, now)
 		asked[question.link]++
-		known.learn(question.link, true, now)
+		_, _ = known.learn(question.link, true, now)
 	}
 	for _, each := range all {
 		if asked[each.link] != 2 {

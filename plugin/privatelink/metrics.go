@@ -82,8 +82,10 @@ func newCollectors(registerer prometheus.Registerer) *collectors {
 // concurrent use; the zero value is ready.
 type signals struct {
 	// inUse and links are what the canary looks at.
-	inUse       zonesInUse
-	links       links
+	inUse zonesInUse
+	links links
+	// unknown are privatelink zones that the catalog does not know.
+	unknown     zonesInUse
 	truncations truncations
 }
 
@@ -202,6 +204,7 @@ func (m *metrics) count(o *outcome) {
 	}
 	if o.finding.Uncatalogued != "" {
 		m.collectors.uncatalogued.Inc()
+		m.noteUncatalogued(o)
 	}
 	if counter, cached := m.cached[o.cacheState]; cached {
 		counter.Inc()

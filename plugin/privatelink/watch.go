@@ -44,6 +44,7 @@ func (r *running) watch(stop <-chan struct{}) {
 			r.expireOverrides(time.Now())
 			r.tellSilentNetworks(time.Now())
 			r.tellLimited()
+			r.tellUncatalogued()
 		case <-saves.C:
 			r.saveAnswers()
 		}
