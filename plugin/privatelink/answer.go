@@ -62,16 +62,21 @@ func (s *service) recall(o *outcome) (settled bool) {
 		s.use(o, hit.Entry, fromStale)
 		s.refresh(o, cache.Entry{})
 	case hit.State == cache.Failed && tooEarly:
-		o.cacheState = fromFailure
-		o.stopAgain(hit.Failure)
-		if unsigned := s.unsigned(o); unsigned.Exists() {
-			s.use(o, unsigned, fromStale)
-		}
+		s.failAgain(o, hit.Failure)
 	default:
 		o.stale = hit.Entry
 		return false
 	}
 	return true
+}
+
+// failAgain tells a kept failure, unless an answer without signatures is at hand.
+func (s *service) failAgain(o *outcome, failure cache.Entry) {
+	o.cacheState = fromFailure
+	o.stopAgain(failure)
+	if unsigned := s.unsigned(o); unsigned.Exists() {
+		s.use(o, unsigned, fromStale)
+	}
 }
 
 // kept looks a question up.
@@ -248,6 +253,24 @@ func (s *service) askUpstream(ctx context.Context, landed *outcome, epoch uint64
 	if s.asked != nil {
 		s.asked(landed.groups)
 	}
+	entry, err := s.entryOf(landed, way, asked)
+	if err != nil {
+		landed.answer, landed.finding = nil, verdict.Finding{}
+		landed.fail(fmt.Errorf("group %q: %w", way.group.Name, err))
+		return landed
+	}
+	if epoch == s.cache.Epoch() {
+		s.cache.Put(entry)
+	}
+	if landed.answer != nil {
+		landed.entry = entry
+	}
+	return landed
+}
+
+// entryOf makes what is kept of a question's end, answer or failure. It began on a way,
+// which its chain may have left, and was asked at a time.
+func (s *service) entryOf(landed *outcome, way *route, asked time.Time) (cache.Entry, error) {
 	reply := &dns.Msg{MsgHdr: dns.MsgHdr{Rcode: dns.RcodeServerFailure}}
 	if landed.answer != nil {
 		reply = landed.answer.Msg
@@ -267,19 +290,7 @@ func (s *service) askUpstream(ctx context.Context, landed *outcome, epoch uint64
 		took := stored.Sub(asked)
 		stored, bounds.FailureTTL, bounds.RefreshHold = asked, bounds.FailureTTL+took, bounds.RefreshHold+took
 	}
-	entry, err := cache.Make(&landed.query.key, reply, meta, bounds, stored)
-	if err != nil {
-		landed.answer, landed.finding = nil, verdict.Finding{}
-		landed.fail(fmt.Errorf("group %q: %w", way.group.Name, err))
-		return landed
-	}
-	if epoch == s.cache.Epoch() {
-		s.cache.Put(entry)
-	}
-	if landed.answer != nil {
-		landed.entry = entry
-	}
-	return landed
+	return cache.Make(&landed.query.key, reply, meta, bounds, stored)
 }
 
 // recallNewer finds an answer that came in after the query had looked for one in vain:
