@@ -46,8 +46,9 @@ func (b *builder) findings(r *Report) []Finding {
 	}
 	note(b.tally.withheld.total > 0, Failing, "clients were told NODATA: look at the zone's link and record",
 		"%s withheld: what must be private was not", plural(b.tally.withheld.total, "answer"))
-	note(named(r.Verdicts, "unlinked") > 0, Wrong, "see zones below for which to link",
-		"%s of a privatelink zone ended at a public address (unlinked)", plural(named(r.Verdicts, "unlinked"), "answer"))
+	ownUnlinked := named(r.Verdicts, "unlinked") - min(b.tally.partners, named(r.Verdicts, "unlinked"))
+	note(ownUnlinked > 0, Wrong, "see zones below for which to link",
+		"%s of a privatelink zone ended at a public address (unlinked)", plural(ownUnlinked, "answer"))
 	note(named(r.Verdicts, "missing") > 0, Wrong, "see zones below",
 		"%s of a privatelink zone said NXDOMAIN (missing)", plural(named(r.Verdicts, "missing"), "answer"))
 	note(r.DirectLookups > 0, Wrong, "see direct lookups below for the names to configure in their place",

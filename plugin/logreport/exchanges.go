@@ -60,6 +60,13 @@ func (t *tally) addAttempt(attempt, asked []byte, count uint64) {
 	if _, err := netip.ParseAddrPort(string(server)); !hasTransport || err != nil {
 		return // the error is about something else
 	}
+	if _, after, isSocket := bytes.Cut(said, []byte("->")); isSocket {
+		// "read udp 10.1.0.4:41981->10.0.0.5:53: read: connection refused": each has a
+		// port of its own.
+		if _, why, found := bytes.Cut(after, []byte(": ")); found {
+			said = why
+		}
+	}
 	t.upstreams.add(t.keyOf(server, asked), count).failed += count
 	t.count(t.failures, count, server, asked, said)
 }

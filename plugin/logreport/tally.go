@@ -48,9 +48,12 @@ type tally struct {
 
 	mistakes                       mistakes
 	lines, queries, passed, sparse uint64
-	first, last                    int64 // microseconds; first is 0 before any line
-	latency                        histogram
-	timeline                       *timeline
+	// partners are unlinked answers from public DNS, asked because a linked zone has no
+	// record: somebody else's resource, and no fault of a zone.
+	partners    uint64
+	first, last int64 // microseconds; first is 0 before any line
+	latency     histogram
+	timeline    *timeline
 
 	rcodes, caches, types, verdicts *sketch[nothing]
 	clients, namespaces             *sketch[volume]
@@ -90,6 +93,7 @@ func newTally(selected selection) *tally {
 // merge adds what another worker counted, which must not be used any more.
 func (t *tally) merge(o *tally) {
 	t.mistakes.merge(&o.mistakes)
+	t.partners += o.partners
 	t.lines, t.queries, t.passed, t.sparse = t.lines+o.lines, t.queries+o.queries, t.passed+o.passed, t.sparse+o.sparse
 	if o.first != 0 {
 		t.extend(o.first)
@@ -212,7 +216,10 @@ func publicNameIn(text []byte) string {
 
 // addFault counts what is wrong with zones and their names.
 func (t *tally) addFault(r *record, count uint64) {
-	if meant := r.meaning(); meant == unlinked || meant == missing {
+	switch meant := r.meaning(); {
+	case meant == unlinked && len(r.text[fallback]) > 0:
+		t.partners += count
+	case meant == unlinked || meant == missing:
 		t.count(t.faults, count, r.text[verdictField], r.text[privatelinkZone], r.text[group], r.text[site])
 		t.count(t.faultNames, count, r.text[verdictField], r.text[privatelinkZone], r.text[group], r.text[site], r.text[qname])
 	}

@@ -52,9 +52,14 @@ func kinds() []kind {
 			r.Name, r.Verdict, r.Namespace, r.PrivatelinkZone = fmt.Sprintf("kv%d.vault.azure.net.", random.IntN(3)), "unlinked", "vault.azure.net", "privatelink.vaultcore.azure.net"
 			azure(r, random)
 		}},
-		{15, func(r *querylog.Record, random *rand.Rand) {
-			r.Name, r.Verdict, r.Rcode = fmt.Sprintf("partner%d.blob.core.windows.net.", random.IntN(9)), "missing", dns.RcodeNameError
-			r.Namespace, r.PrivatelinkZone, r.Fallback, r.Group = "blob.core.windows.net", "privatelink.blob.core.windows.net", "missing", "azure"
+		{9, func(r *querylog.Record, random *rand.Rand) { // somebody else's, from public DNS
+			r.Name, r.Verdict = fmt.Sprintf("partner%d.blob.core.windows.net.", random.IntN(9)), "unlinked"
+			r.Namespace, r.PrivatelinkZone, r.Fallback, r.Group = "blob.core.windows.net", "privatelink.blob.core.windows.net", "missing", "public"
+			azure(r, random)
+		}},
+		{6, func(r *querylog.Record, random *rand.Rand) {
+			r.Name, r.Verdict, r.Rcode = fmt.Sprintf("deleted%d.blob.core.windows.net.", random.IntN(9)), "missing", dns.RcodeNameError
+			r.Namespace, r.PrivatelinkZone, r.Group = "blob.core.windows.net", "privatelink.blob.core.windows.net", "azure"
 			azure(r, random)
 		}},
 		{20, func(r *querylog.Record, random *rand.Rand) {
@@ -69,7 +74,7 @@ func kinds() []kind {
 		}},
 		{20, func(r *querylog.Record, random *rand.Rand) {
 			r.Name, r.Route, r.Group, r.Cache, r.Rcode = "dc1.corp.example.", "corp.example", "corp", "miss", dns.RcodeServerFailure
-			r.Error, r.Duration = `group "corp": 10.10.0.4:53/udp no reply; 10.10.0.5:53/udp REFUSED`, time.Duration(3800+random.IntN(200))*time.Millisecond
+			r.Error, r.Duration = fmt.Sprintf(`group "corp": 10.10.0.4:53/udp no reply; 10.10.0.5:53/udp read udp 10.1.0.4:40%d->10.10.0.5:53: read: connection refused`, 100+random.IntN(900)), time.Duration(3800+random.IntN(200))*time.Millisecond
 		}},
 		{6, func(r *querylog.Record, random *rand.Rand) {
 			r.Name, r.PolicyRule, r.Duration = "old.database.windows.net.", "override", 20*time.Microsecond

@@ -349,6 +349,9 @@ func (s *service) use(o *outcome, entry cache.Entry, state cacheState) {
 	o.answer, o.entry, o.cacheState = nil, entry, state
 	o.fallback = fallbackOf(entry.Meta().Flags)
 	o.group = o.route.groupOf(entry)
+	if other := o.route.fallbackGroup(o.fallback); other != nil {
+		o.group = other
+	}
 	o.finding = o.findings.of(s, &o.query, entry)
 	if state == fromStale {
 		o.staleAnswer()

@@ -180,7 +180,8 @@ func TestMessagesBetweenServersAreLogged(t *testing.T) {
 			t.Errorf("exchange %d: sent %v, received %v", index, exchange.Sent, exchange.Received)
 		}
 	}
-	if kept, _ := askAt(t, handler, "partner1.database.windows.net.", time.Second); len(kept.groups) != 0 {
-		t.Error("a kept answer has exchanges")
+	kept, _ := askAt(t, handler, "partner1.database.windows.net.", time.Second)
+	if kept.fill(&record, nil, time.Now()); record.Group != "public" || record.Cache != "hit" || len(kept.groups) != 0 {
+		t.Errorf("kept from group %q, %s, with %d exchanges; want public, hit, none", record.Group, record.Cache, len(kept.groups))
 	}
 }

@@ -52,6 +52,18 @@ const outageShare = replyTime * 5 / 8
 // A client that waited longer for nothing would ask again, and its own clients too.
 const patienceWhileDown = time.Second
 
+// fallbackGroup is the group that a fallback asks; nil for none, and where it is that of
+// the chain's tail on another route, or of a configuration that is gone.
+func (r *route) fallbackGroup(way fallback) *upstream.Group {
+	switch way {
+	case afterMissing:
+		return r.missing
+	case afterOutage:
+		return r.outage
+	}
+	return nil
+}
+
 // share is how long the route's own upstreams are waited for; 0 for as long as there
 // is time.
 func (r *route) share() time.Duration {
