@@ -1,6 +1,7 @@
 package privatelink
 
 import (
+	"fmt"
 	"regexp"
 	"strings"
 	"testing"
@@ -97,5 +98,42 @@ func TestTheManualAndTheRegistryNameTheSameMetrics(t *testing.T) {
 		if !registered.names[name] {
 			t.Errorf("README.md explains %s, which does not exist", name)
 		}
+	}
+}
+
+// Whoever asks must not be able to make series: Prometheus keeps each for hours.
+func TestNoQueryMakesSeriesWithoutBound(t *testing.T) {
+	address := serve(t, func(w dns.ResponseWriter, request *dns.Msg) {
+		reply, name := new(dns.Msg).SetReply(request), request.Question[0].Name
+		if request.Question[0].Qtype == dns.TypeA {
+			reply.Answer = []dns.RR{&dns.CNAME{Hdr: dns.RR_Header{Name: name, Rrtype: dns.TypeCNAME, Class: dns.ClassINET, Ttl: 60}, Target: "x.privatelink." + name}}
+		}
+		_ = w.WriteMsg(reply)
+	})
+	handler, registry := newHandler(t, address, "clients resolver 10.0.0.0/8", longAgo), prometheus.NewPedanticRegistry()
+	handler.put(handler.current.Load().service, register(registry, newSlot()))
+	seriesAfter := func(from, to int) (count int) {
+		for number := from; number < to; number++ {
+			for _, name := range []string{
+				"n%d.example.", "n%d.database.windows.net.", "n%d.privatelink.database.windows.net.", "x.region%d.kusto.windows.net.", "privatelink.made-up%d.example.", `\"%d\010.vault.azure.net.`,
+			} {
+				name = fmt.Sprintf(name, number)
+				for _, qtype := range []uint16{dns.TypeA, uint16(number)} {
+					ask(t, handler, fmt.Sprintf("10.1.%d.1", number), name, qtype)
+				}
+			}
+		}
+		families, err := registry.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, family := range families {
+			count += len(family.GetMetric())
+		}
+		return count
+	}
+	first := seriesAfter(30, 50) // with OPT, a type that is none
+	if then := seriesAfter(50, 90); then != first || first < 20 {
+		t.Errorf("%d series became %d by queries of the same kinds", first, then)
 	}
 }
