@@ -45,7 +45,7 @@ func (o *outcome) fillUpstream(record *querylog.Record) {
 	}
 	if o.group != nil {
 		record.Group = o.group.Name
-		if o.route != nil && o.route.sites != nil {
+		if o.route != nil && o.route.sites != nil && o.fallback == noFallback {
 			record.Site = o.group.Name
 		}
 	}
