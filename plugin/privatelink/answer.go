@@ -176,13 +176,14 @@ func (s *service) refresh(o *outcome, failure cache.Entry) (asks bool) {
 		return false
 	}
 	urgent := make(chan struct{})
-	_, shared := s.join(upstream.LowPriorityUntil(context.Background(), urgent), o, false, urgent)
+	_, shared := s.join(upstream.LowPriorityUntil(s.deadlines.after(flightTime), urgent), o, false, urgent)
 	return !shared
 }
 
 // join asks upstream, or joins who asks the same already. Nobody's leaving can
-// cancel it: ctx is that of nobody, with the priority. A question that nobody asks yet
-// is asked in a goroutine of its own, or here, before join returns; urgent is its flight's.
+// cancel it: ctx is that of nobody, with deadline and priority. A question that nobody
+// asks yet is asked in a goroutine of its own, or here, before join returns; urgent is
+// its flight's.
 func (s *service) join(ctx context.Context, o *outcome, here bool, urgent chan struct{}) (joined *flight[*outcome], shared bool) {
 	epoch := s.cache.Epoch()
 	key := flightKey{o.query.key, o.route.id, epoch}
@@ -205,7 +206,7 @@ func (s *service) join(ctx context.Context, o *outcome, here bool, urgent chan s
 func (s *service) fetch(ctx context.Context, o *outcome, patience time.Duration) {
 	// Who cannot be called away before the flight lands needs no goroutine for it.
 	here := ctx.Done() == nil && patience > flightTime
-	joined, shared := s.join(context.Background(), o, here, nil)
+	joined, shared := s.join(s.deadlines.after(flightTime), o, here, nil)
 	o.cacheState = fromUpstream
 	if shared {
 		joined.isAwaited()
@@ -242,8 +243,6 @@ type flightKey struct {
 // askUpstream asks and keeps what comes, unless answers were flushed meanwhile: then
 // it may be what the operator wants to be rid of. It returns the outcome that it fills in.
 func (s *service) askUpstream(ctx context.Context, landed *outcome, epoch uint64) *outcome {
-	ctx, cancel := context.WithTimeout(ctx, flightTime)
-	defer cancel()
 	way := landed.route
 	if s.recallNewer(landed) {
 		return landed

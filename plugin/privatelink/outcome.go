@@ -76,14 +76,22 @@ func (o *outcome) restart(q query, known *findings) {
 	*o = outcome{query: q, findings: known}
 }
 
-// detached returns a copy that shares nothing with the read loop, for one who waits.
-func (o *outcome) detached() *outcome {
-	copied := *o
-	copied.findings = nil
-	copied.query = o.query.detached()
-	asked := *o.query.asked
-	copied.query.asked = &asked
-	return &copied
+// lateAnswer is what one who waits for an answer needs, in one piece of memory that is
+// used again.
+type lateAnswer struct {
+	outcome outcome
+	asked   wire.Query
+	// room is where the reply is composed.
+	room [wire.AdvertisedSize]byte
+}
+
+// detach copies an outcome that shares nothing with the read loop then.
+func (l *lateAnswer) detach(o *outcome) *outcome {
+	l.outcome, l.asked = *o, *o.query.asked
+	l.outcome.findings = nil
+	l.outcome.query = o.query.detached()
+	l.outcome.query.asked = &l.asked
+	return &l.outcome
 }
 
 func (o *outcome) refuseMalformed(clients *policy.Clients) bool {

@@ -31,8 +31,7 @@ type Handler struct {
 	log     *querylog.Log
 	// waiting are the queries that a front has handed over.
 	waiting waiting
-	// rooms are where replies to them are composed, of *[wire.AdvertisedSize]byte.
-	rooms sync.Pool
+	late    sync.Pool // of *lateAnswer, for those queries
 }
 
 // configuration is what is in force: it is replaced as a whole.

@@ -113,7 +113,7 @@ func (l *readLoop) answer(serving *serving, q query, from asker, buffer []byte) 
 	l.outcome.restart(q, &l.findings)
 	o, c := &l.outcome, serving.handler.current.Load()
 	if !c.service.settle(o) {
-		if serving.wait(c, o.detached(), from) {
+		if serving.wait(c, o, from) {
 			return buffer
 		}
 		if current := l.front.serving.Load(); current != serving {
@@ -163,21 +163,22 @@ func (s *serving) finish(c *configuration, o *outcome, buffer []byte) (reply []b
 	return reply, counted
 }
 
-// wait lets a query wait for its answer, and replies then. It reports false where
-// as many wait as may.
-func (s *serving) wait(c *configuration, o *outcome, from asker) bool {
+// wait lets the query of a read loop wait for its answer, and replies then. It reports
+// false where as many wait as may.
+func (s *serving) wait(c *configuration, asked *outcome, from asker) bool {
 	to := from.kept()
+	late, _ := s.handler.late.Get().(*lateAnswer)
+	if late == nil {
+		late = new(lateAnswer)
+	}
+	o := late.detach(asked)
 	waits := s.handler.waiting.do(func() {
+		defer s.handler.late.Put(late)
 		defer to.release()
 		defer recoverPanic(o.query.asked, to)
 		c.service.await(context.Background(), o)
 		c.service.judge(o)
-		room, _ := s.handler.rooms.Get().(*[wire.AdvertisedSize]byte)
-		if room == nil {
-			room = new([wire.AdvertisedSize]byte)
-		}
-		defer s.handler.rooms.Put(room)
-		reply, counted := s.finish(c, o, room[:0])
+		reply, counted := s.finish(c, o, late.room[:0])
 		_ = to.reply(reply)
 		if counted {
 			s.handler.record(o, reply, time.Now())

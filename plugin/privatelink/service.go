@@ -38,7 +38,9 @@ type service struct {
 	// larger or smaller cache of it before it serves.
 	cache   *cache.Cache
 	flights *flights[flightKey, *outcome]
-	cookies *wire.Cookies
+	// deadlines are those of the flights that start.
+	deadlines *deadlines
+	cookies   *wire.Cookies
 	// limiting counts for limits, nil where there are none.
 	limiting *limiting
 	limits   ratelimit.Limits
@@ -110,6 +112,7 @@ func build(c *config, shared *slot) (*service, error) {
 		files:            append([]string{c.corefile}, c.files...),
 		cache:            shared.cacheOf(held, c.cacheEntries),
 		flights:          &shared.flights,
+		deadlines:        new(deadlines),
 		cookies:          cmp.Or(c.cookies, &shared.cookies),
 		owners:           &shared.owners,
 		overrides:        &shared.overrides,
