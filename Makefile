@@ -47,7 +47,7 @@ lint: ## formatting, vet, and the gates on length, complexity, imports and docum
 
 .PHONY: bench
 bench: ## our server beside others, in one run (BENCH="-rounds 1 -only cached"); writes test/bench/RESULTS.md
-	@test/tools.sh bench
+	@test/tools.sh
 	$(GO) run ./test/bench $(BENCH)
 
 .PHONY: bench-go

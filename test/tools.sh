@@ -1,7 +1,6 @@
 #!/bin/sh
-# Installs the programs that the tests run, and with the word bench also those
-# that make bench compares with: as root on Debian through apt, else it says in
-# one line what to install.
+# Installs the programs that the tests run, and that make bench compares with: as root
+# on Debian through apt, else it says in one line what to install.
 set -eu
 missing=
 need() { command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ] || missing="$missing $2"; }
@@ -14,7 +13,10 @@ need gcc gcc
 need dnsperf dnsperf
 need systemd-analyze systemd
 need strace strace
-[ "${1:-}" != bench ] || need dnsdist dnsdist
+need dnsdist dnsdist
+need pdns_recursor pdns-recursor
+need kresd knot-resolver
+need jq jq
 need promtool prometheus
 [ -n "$missing" ] || exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then

@@ -17,9 +17,7 @@ func TestUpstreamThatClosesConnections(t *testing.T) {
 	t.Parallel()
 	const questions = 60
 	l := New(t)
-	if _, err := findTool("dnsdist"); err != nil {
-		t.Skip("dnsdist is not installed")
-	}
+	needTool(t, "dnsdist")
 	startAzure(l)
 	upstream := l.Host("dnsdist", "192.0.2.60")
 	config := upstream.write("dnsdist.conf", `setLocal("192.0.2.60:53")

@@ -92,8 +92,8 @@ func TestGeneratedForwarders(t *testing.T) {
 	t.Parallel()
 	for number, company := range forwardersProducts {
 		t.Run(company.format, func(t *testing.T) {
-			if _, err := findTool(company.program); company.program != "" && err != nil {
-				t.Skipf("%s is not installed: its forwarders were not tried in the real server", company.program)
+			if company.program != "" {
+				needTool(t, company.program)
 			}
 			l := New(t)
 			us := startHub(l, "clients resolver 10.30.0.0/24")
@@ -125,10 +125,7 @@ func TestCheckersAcceptGeneratedForwarders(t *testing.T) {
 			{"dnsmasq", "dnsmasq", []string{"--test", "-C"}},
 		} {
 			t.Run(checker.format+" "+cloud, func(t *testing.T) {
-				tool, err := findTool(checker.tool)
-				if err != nil {
-					t.Skipf("%s is not installed", checker.tool)
-				}
+				tool := needTool(t, checker.tool)
 				text := generated(t, checker.format, "--all", "--catalog", cloud)
 				if checker.format == "unbound" {
 					text = strings.ReplaceAll(fmt.Sprintf(unboundOptions, t.TempDir(), internetDNS), "0.0.0.0\n", "127.0.0.1\n") + text

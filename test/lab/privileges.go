@@ -79,6 +79,17 @@ func findTool(name string) (string, error) {
 	return path, err
 }
 
+// needTool fails where a program is missing: what was not tried in the real server is
+// not shown. It returns the program's path.
+func needTool(t *testing.T, name string) string {
+	t.Helper()
+	path, err := findTool(name)
+	if err != nil {
+		t.Fatalf("%s is not installed: make tools installs it", name)
+	}
+	return path
+}
+
 // require skips the test where a lab cannot work. On a build server, which
 // promises to run everything (CI=true), that is a failure.
 func require(t *testing.T) {

@@ -56,12 +56,12 @@ func alerts(t *testing.T) []alert {
 	return all
 }
 
-// need skips a test where a program is missing.
+// need fails where a program is missing: what was not tried is not shown.
 func need(t *testing.T, programs ...string) {
 	t.Helper()
 	for _, program := range programs {
 		if _, err := exec.LookPath(program); err != nil {
-			t.Skipf("%s is not installed: test/tools.sh does it", program)
+			t.Fatalf("%s is not installed: make tools installs it", program)
 		}
 	}
 }
