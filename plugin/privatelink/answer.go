@@ -148,9 +148,9 @@ func (s *service) tooEarly(way *route, failure cache.Entry, now time.Time) bool 
 	return !returnedSince(way.group, failure.Stored())
 }
 
-// failing reports whether every server of a group is down or about to be found so.
+// failing reports whether every server of a group, backups included, is down or about to be found so.
 func failing(group *upstream.Group) bool {
-	for _, server := range group.Servers {
+	for server := range group.All() {
 		if health := server.Health(); !health.Down && !health.Suspected {
 			return false
 		}
@@ -161,7 +161,7 @@ func failing(group *upstream.Group) bool {
 // returnedSince reports whether a server of a group came back after a moment. One that
 // was only suspected does not count: a name that gets no reply may be all there was.
 func returnedSince(group *upstream.Group, moment time.Time) bool {
-	for _, server := range group.Servers {
+	for server := range group.All() {
 		if health := server.Health(); !health.Down && health.Since.After(moment) {
 			return true
 		}

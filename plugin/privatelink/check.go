@@ -33,7 +33,7 @@ func (c *config) check(where string) error {
 		}
 		seen[key] = route.where
 	}
-	mistakes = append(mistakes, c.checkSites(), c.checkBudgets())
+	mistakes = append(mistakes, c.checkSites(), c.checkBudgets(), c.checkProbes())
 	return errors.Join(mistakes...)
 }
 
@@ -47,9 +47,30 @@ func (c *config) checkBudgets() error {
 		if group.budget == (upstream.Budget{}) {
 			continue
 		}
-		for _, server := range group.servers {
+		for _, server := range group.endpoints() {
 			if other := first[server]; other != nil && other.budget != group.budget {
 				mistakes = append(mistakes, fmt.Errorf("%s: upstream group %q: found another budget for %s than group %q has at %s, expected the same: what a server can take, it takes once", group.where, name, server, other.name, other.where))
+				continue
+			}
+			first[server] = group
+		}
+	}
+	return errors.Join(mistakes...)
+}
+
+// checkProbes refuses two probe names for one server, which is probed once for all
+// groups. A group that names none goes by that of another.
+func (c *config) checkProbes() error {
+	var mistakes []error
+	first := map[endpoint]*groupConfig{}
+	for _, name := range c.order {
+		group := c.groups[name]
+		if group.probe == "" {
+			continue
+		}
+		for _, server := range group.endpoints() {
+			if other := first[server]; other != nil && other.probe != group.probe {
+				mistakes = append(mistakes, fmt.Errorf("%s: upstream group %q: found another probe name for %s than group %q has at %s, expected the same: a server is probed once for all groups", group.where, name, server, other.name, other.where))
 				continue
 			}
 			first[server] = group
@@ -107,7 +128,7 @@ func (c *config) checkOwnAddresses(hosts []string, port string, interfaces []net
 	var mistakes []error
 	for _, name := range c.order {
 		group := c.groups[name]
-		for _, server := range group.servers {
+		for _, server := range group.endpoints() {
 			if server.address.Port() == uint16(listening) && listensOn(hosts, server.address.Addr(), interfaces) {
 				mistakes = append(mistakes, fmt.Errorf("%s: upstream group %q: found %s, which is this server itself, expected another server", group.where, name, server))
 			}

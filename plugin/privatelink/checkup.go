@@ -37,7 +37,7 @@ func (s *Stanza) Servers() []UpstreamServer {
 	seen := map[endpoint]bool{}
 	for _, name := range s.config.order {
 		group := s.config.groups[name]
-		for _, server := range group.servers {
+		for _, server := range group.endpoints() {
 			if seen[server] {
 				continue
 			}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -73,15 +74,25 @@ type located[T any] struct {
 }
 
 type groupConfig struct {
-	name    string
-	where   string
+	name  string
+	where string
+	// servers are the first tier, backups the further ones.
 	servers []endpoint
+	backups [][]endpoint
 	budget  upstream.Budget
+	// probe is the fully qualified name that silent servers are asked for, empty for
+	// the usual.
+	probe string
 	// clients are the networks that are served by this group before others of
 	// its route.
 	clients []netip.Prefix
 	// withholdPrivate: an answer of this group that has a private address is kept back.
 	withholdPrivate bool
+}
+
+// endpoints returns the servers of all tiers, in order.
+func (g *groupConfig) endpoints() []endpoint {
+	return slices.Concat(g.servers, slices.Concat(g.backups...))
 }
 
 // endpoint is one server and how it is asked. It can be compared.
@@ -146,7 +157,7 @@ func (c *config) summary(namespaces int) string {
 	}
 	var groups, ways []string
 	for _, name := range c.order {
-		for _, server := range c.groups[name].servers {
+		for _, server := range c.groups[name].endpoints() {
 			groups = append(groups, name+"="+server.String())
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -78,6 +79,23 @@ type sharedServer struct {
 	// budgets are what each lease says, budget is the strictest of them.
 	budgets map[*lease]upstream.Budget
 	budget  upstream.Budget
+	// probes are the names of the leases that have one, the oldest first.
+	probes []leasedProbe
+}
+
+// leasedProbe is the name that a lease wants a server to be probed with.
+type leasedProbe struct {
+	held *lease
+	name string
+}
+
+// terms are what a configuration says of a server besides how it is asked. They make no
+// other server of it.
+type terms struct {
+	// budget is zero for none.
+	budget upstream.Budget
+	// probe is the fully qualified name of probes, empty for none.
+	probe string
 }
 
 // lease is one configuration's hold on the servers it names.
@@ -97,8 +115,9 @@ func newSlot() *slot {
 
 // acquire returns the server of each endpoint. A server's budget is the strictest that
 // a lease on it names: a configuration that never comes in force cannot loosen it,
-// and what it tightened ends with its lease.
-func (s *slot) acquire(endpoints []endpoint, budgets map[endpoint]upstream.Budget) (*lease, map[endpoint]*upstream.Server, error) {
+// and what it tightened ends with its lease. It is probed with the name that its oldest
+// lease has, of those that have one, for the same reason.
+func (s *slot) acquire(endpoints []endpoint, said map[endpoint]terms) (*lease, map[endpoint]*upstream.Server, error) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	held := &lease{}
@@ -116,8 +135,12 @@ func (s *slot) acquire(endpoints []endpoint, budgets map[endpoint]upstream.Budge
 		}
 		shared.leases++
 		held.endpoints = append(held.endpoints, wanted)
-		shared.budgets[held] = budgets[wanted]
+		shared.budgets[held] = said[wanted].budget
 		shared.settleBudget()
+		if err := shared.wantProbe(held, said[wanted].probe); err != nil {
+			s.releaseLocked(held)
+			return nil, nil, err
+		}
 		servers[wanted] = shared.server
 	}
 	return held, servers, nil
@@ -134,6 +157,32 @@ func (s *sharedServer) settleBudget() {
 		s.budget = strictest
 		s.server.SetBudget(strictest)
 	}
+}
+
+// wantProbe takes in what a lease wants the server to be probed with, empty for nothing.
+func (s *sharedServer) wantProbe(held *lease, name string) error {
+	known := slices.ContainsFunc(s.probes, func(p leasedProbe) bool { return p.held == held })
+	if name == "" || known {
+		return nil
+	}
+	s.probes = append(s.probes, leasedProbe{held, name})
+	return s.settleProbe()
+}
+
+// settleProbe puts the probe name of the oldest lease in force.
+func (s *sharedServer) settleProbe() error {
+	if len(s.probes) == 0 {
+		return s.server.SetProbeName("")
+	}
+	return s.server.SetProbeName(s.probes[0].name)
+}
+
+// forget ends what a lease says of the server.
+func (s *sharedServer) forget(held *lease) {
+	delete(s.budgets, held)
+	s.settleBudget()
+	s.probes = slices.DeleteFunc(s.probes, func(p leasedProbe) bool { return p.held == held })
+	_ = s.settleProbe() // the name was accepted when its lease began
 }
 
 // stricter returns the smaller of two limits, of which 0 is none.
@@ -203,8 +252,7 @@ func (s *slot) releaseLocked(held *lease) {
 			delete(s.servers, endpoint)
 			continue
 		}
-		delete(shared.budgets, held)
-		shared.settleBudget()
+		shared.forget(held)
 	}
 }
 

@@ -188,7 +188,7 @@ func lintBudgets(l *linted) {
 }
 
 func (g *groupConfig) has(address netip.Addr) bool {
-	return slices.ContainsFunc(g.servers, func(server endpoint) bool { return server.address.Addr() == address })
+	return slices.ContainsFunc(g.endpoints(), func(server endpoint) bool { return server.address.Addr() == address })
 }
 
 // lintAzure finds the address that only answers inside a virtual network.
@@ -214,7 +214,7 @@ func lintResolvers(l *linted) {
 		if group.budget != upstream.Resolver() || l.machine.Source == nil {
 			continue
 		}
-		for _, server := range group.servers {
+		for _, server := range group.endpoints() {
 			source := l.machine.Source(server.address)
 			if source.IsValid() && !source.IsLoopback() && !rfc1918.Contain(source) {
 				l.warn(group.where, "resolver-source", "upstream %s (%s) is asked from %s: a Private Resolver's inbound endpoint is known not to answer sources outside 10/8, 172.16/12 and 192.168/16", name, server, source)

@@ -34,7 +34,7 @@ func lintFallbacks(l *linted) {
 // ownServer is a server of a group that the route asks anyway.
 func (l *linted) ownServer(route *routeConfig, group *groupConfig) (endpoint, bool) {
 	for _, name := range route.groups {
-		for _, server := range l.config.groups[name].servers {
+		for _, server := range l.config.groups[name].endpoints() {
 			if group.has(server.address.Addr()) {
 				return server, true
 			}

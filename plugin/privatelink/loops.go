@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -191,7 +190,12 @@ func (s *service) suspectAsker(o *outcome) {
 
 // asks reports whether an address is that of a server of a group.
 func asks(group *upstream.Group, address netip.Addr) bool {
-	return slices.ContainsFunc(group.Servers, func(server *upstream.Server) bool { return server.Addr().Addr() == address })
+	for server := range group.All() {
+		if server.Addr().Addr() == address {
+			return true
+		}
+	}
+	return false
 }
 
 // waitFor waits for a flight until ctx is done or patience is over, save where that

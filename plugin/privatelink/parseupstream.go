@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/miekg/dns"
+
 	"github.com/privatelink-dns/privatelink-dns/plugin/upstream"
 )
 
@@ -28,36 +30,79 @@ func parseUpstream(parsed *config, where string, arguments []string) error {
 			}
 			continue
 		}
-		server, err := parseEndpoint(argument)
-		switch {
-		case err != nil:
+		if err := group.addServer(&group.servers, argument); err != nil {
 			mistakes = append(mistakes, fmt.Errorf("%s: upstream group %q: %w", where, name, err))
-		case slices.Contains(group.servers, server):
-			mistakes = append(mistakes, fmt.Errorf("%s: upstream group %q: found %s twice, expected each server once", where, name, server))
-		default:
-			group.servers = append(group.servers, server)
 		}
 	}
 	if len(group.servers) == 0 && len(mistakes) == 0 {
-		mistakes = append(mistakes, fmt.Errorf("%s: upstream group %q: found no server, expected at least one address", where, name))
+		mistakes = append(mistakes, fmt.Errorf("%s: upstream group %q: found no server, expected at least one address that is no backup", where, name))
 	}
 	return errors.Join(mistakes...)
 }
 
 // setOption reads an argument that is no server, and reports whether it is one.
 func (g *groupConfig) setOption(argument string) (option bool, err error) {
-	if written, isBudget := strings.CutPrefix(argument, "budget="); isBudget {
-		g.budget, err = parseBudget(written)
-		return true, err
-	}
-	if written, isClients := strings.CutPrefix(argument, "clients="); isClients {
-		return true, g.addClients(written)
-	}
 	if argument == withholdPrivate {
 		g.withholdPrivate = true
 		return true, nil
 	}
-	return false, nil
+	name, written, hasValue := strings.Cut(argument, "=")
+	read, known := groupOptions[name]
+	if !hasValue || !known {
+		return false, nil
+	}
+	return true, read(g, written)
+}
+
+// groupOptions are the options with a value, by name.
+var groupOptions = map[string]func(g *groupConfig, written string) error{
+	"backup":  (*groupConfig).addBackups,
+	"budget":  (*groupConfig).setBudget,
+	"clients": (*groupConfig).addClients,
+	"probe":   (*groupConfig).setProbe,
+}
+
+// addServer reads a server and adds it to a tier of the group.
+func (g *groupConfig) addServer(tier *[]endpoint, written string) error {
+	server, err := parseEndpoint(written)
+	if err != nil {
+		return err
+	}
+	if slices.Contains(g.endpoints(), server) {
+		return fmt.Errorf("found %s twice, expected each server once", server)
+	}
+	*tier = append(*tier, server)
+	return nil
+}
+
+// addBackups reads one further tier.
+func (g *groupConfig) addBackups(written string) error {
+	g.backups = append(g.backups, nil)
+	tier := &g.backups[len(g.backups)-1]
+	var mistakes []error
+	for _, one := range strings.Split(written, ",") {
+		if err := g.addServer(tier, one); err != nil {
+			mistakes = append(mistakes, fmt.Errorf("backup=%s: %w", written, err))
+		}
+	}
+	return errors.Join(mistakes...)
+}
+
+func (g *groupConfig) setBudget(written string) (err error) {
+	g.budget, err = parseBudget(written)
+	return err
+}
+
+// setProbe reads the name that silent servers are asked for.
+func (g *groupConfig) setProbe(written string) error {
+	if err := checkName(written); err != nil {
+		return fmt.Errorf("probe=%s: %w", written, err)
+	}
+	if g.probe != "" {
+		return fmt.Errorf("found probe=%s a second time, expected one name for each group", written)
+	}
+	g.probe = dns.CanonicalName(written)
+	return nil
 }
 
 // withholdPrivate is the option of a group that may give no private address.

@@ -49,7 +49,7 @@ func (o *Opened) addressesOf(groups []string) []netip.Addr {
 	var addresses []netip.Addr
 	seen := map[netip.Addr]bool{}
 	for _, name := range o.stanza.config.order {
-		for _, server := range o.stanza.config.groups[name].servers {
+		for _, server := range o.stanza.config.groups[name].endpoints() {
 			if address := server.address.Addr(); wanted[name] && !seen[address] {
 				seen[address] = true
 				addresses = append(addresses, address)

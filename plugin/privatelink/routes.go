@@ -16,7 +16,7 @@ import (
 type route struct {
 	// label is the route's value in the query log and the metrics.
 	label string
-	// group has the servers of all sites where there are several.
+	// group has the servers of all sites, tier by tier, where there are several.
 	group *upstream.Group
 	// sites are several groups that are all asked; nil for one group.
 	sites *sites
@@ -77,7 +77,7 @@ func (s *slot) claimGroups(groups map[string]*groupConfig) map[string]string {
 	defer s.mutex.Unlock()
 	keptAs := make(map[string]string, len(groups))
 	for name, group := range groups {
-		servers := fmt.Sprint(group.servers)
+		servers := fmt.Sprint(group.endpoints())
 		if _, claimed := s.claims[name]; !claimed {
 			s.claims[name] = servers
 		}

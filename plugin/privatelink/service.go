@@ -77,7 +77,7 @@ func build(c *config, shared *slot) (*service, error) {
 	if err != nil {
 		return nil, err
 	}
-	held, servers, err := shared.acquire(c.endpoints())
+	held, servers, err := shared.acquire(c.endpoints(), c.terms())
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", c.where, err)
 	}
@@ -86,11 +86,7 @@ func build(c *config, shared *slot) (*service, error) {
 	}
 	groups := make(map[string]*upstream.Group, len(c.groups))
 	for name, written := range c.groups {
-		group := &upstream.Group{Name: name}
-		for _, server := range written.servers {
-			group.Servers = append(group.Servers, servers[server])
-		}
-		groups[name] = group
+		groups[name] = written.open(servers)
 	}
 	shared.nameGroups(held, c.order)
 	ways, err := newRoutes(c, groups)
@@ -131,19 +127,43 @@ func build(c *config, shared *slot) (*service, error) {
 	}, nil
 }
 
-// endpoints returns the servers of all groups, and the budgets of those that have one.
-func (c *config) endpoints() ([]endpoint, map[endpoint]upstream.Budget) {
-	var all []endpoint
-	budgets := map[endpoint]upstream.Budget{}
+// open makes the group of servers that have been acquired.
+func (g *groupConfig) open(servers map[endpoint]*upstream.Server) *upstream.Group {
+	tierOf := func(endpoints []endpoint) (tier []*upstream.Server) {
+		for _, server := range endpoints {
+			tier = append(tier, servers[server])
+		}
+		return tier
+	}
+	group := &upstream.Group{Name: g.name, Servers: tierOf(g.servers)}
+	for _, endpoints := range g.backups {
+		group.Backups = append(group.Backups, tierOf(endpoints))
+	}
+	return group
+}
+
+// endpoints returns the servers of all groups.
+func (c *config) endpoints() (all []endpoint) {
 	for _, group := range c.groups {
-		for _, server := range group.servers {
-			all = append(all, server)
+		all = append(all, group.endpoints()...)
+	}
+	return all
+}
+
+// terms returns what groups say of their servers. Check saw to it that no two differ.
+func (c *config) terms() map[endpoint]terms {
+	said := map[endpoint]terms{}
+	for _, group := range c.groups {
+		for _, server := range group.endpoints() {
+			merged := said[server]
 			if group.budget != (upstream.Budget{}) {
-				budgets[server] = group.budget // check saw to it that no other group differs
+				merged.budget = group.budget
 			}
+			merged.probe = cmp.Or(merged.probe, group.probe)
+			said[server] = merged
 		}
 	}
-	return all, budgets
+	return said
 }
 
 // loadCatalog reads the catalogs that the configuration names: those that are

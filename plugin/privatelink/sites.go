@@ -19,7 +19,7 @@ import (
 type sites struct {
 	// groups are in the route's order.
 	groups []*upstream.Group
-	// all has the servers of all of them. It is never asked; it tells whether the
+	// all has the servers of all of them, each in its tier. It is never asked; it tells whether the
 	// route as a whole is down, failing or back.
 	all *upstream.Group
 	// rankings are the orders in which a private answer is preferred, by own site.
@@ -45,6 +45,12 @@ func newSites(names []string, groups map[string]*upstream.Group) *sites {
 	for _, name := range names {
 		built.groups = append(built.groups, groups[name])
 		built.all.Servers = append(built.all.Servers, groups[name].Servers...)
+		for tier, backups := range groups[name].Backups {
+			if tier == len(built.all.Backups) {
+				built.all.Backups = append(built.all.Backups, nil)
+			}
+			built.all.Backups[tier] = append(built.all.Backups[tier], backups...)
+		}
 	}
 	for index, name := range names {
 		built.rankings[name] = append([]*upstream.Group{groups[name]}, slices.Delete(slices.Clone(built.groups), index, index+1)...)

@@ -55,7 +55,7 @@ func TestStateOfServersCacheAndFrontsIsTold(t *testing.T) {
 	run := newRunning(t, "clients: []\n", "")
 	run.handler.current.Load().service.policy.Chains = policy.NewChaseMemory(1, longAgo)
 	asked := run.handler.current.Load().service.lease.endpoints[0]
-	if _, _, err := run.shared.acquire([]endpoint{asked}, map[endpoint]upstream.Budget{asked: upstream.Azure()}); err != nil {
+	if _, _, err := run.shared.acquire([]endpoint{asked}, map[endpoint]terms{asked: {budget: upstream.Azure()}}); err != nil {
 		t.Fatal(err)
 	}
 	f := standAt(t, run)

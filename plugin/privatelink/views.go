@@ -109,11 +109,14 @@ func (s *service) cataloguedGroups() map[string]bool {
 	return names
 }
 
-// isNear reports whether all servers of a group are inside the company's networks.
+// isNear reports whether all servers of a group, backups included, are inside the company's networks.
 func (s *service) isNear(group *upstream.Group) bool {
-	return !slices.ContainsFunc(group.Servers, func(server *upstream.Server) bool {
-		return !isNearAddress(server.Addr().Addr(), s.private)
-	})
+	for server := range group.All() {
+		if !isNearAddress(server.Addr().Addr(), s.private) {
+			return false
+		}
+	}
+	return true
 }
 
 func isNearAddress(address netip.Addr, private verdict.Networks) bool {

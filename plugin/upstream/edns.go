@@ -57,7 +57,7 @@ func (s *Server) testEDNS() {
 	defer s.edns.testing.Store(false)
 	ctx, cancel := context.WithTimeout(s.closing, s.probeTime())
 	defer cancel()
-	r := s.send(ctx, s.transports[0], s.probing, nil)
+	r := s.send(ctx, s.transports[0], s.probing.Load(), nil)
 	if s.edns.unheard() && unreachable(r.err) {
 		s.edns.avoid()
 	}
@@ -67,9 +67,9 @@ func (s *Server) testEDNS() {
 // probed without, so that it is not taken for down because of that.
 func (s *Server) probeQuery() *query {
 	if s.edns.unheard() || s.edns.avoided() {
-		return s.probing.plain()
+		return s.probing.Load().plain()
 	}
-	return s.probing
+	return s.probing.Load()
 }
 
 // refusesEDNS reports whether the server has to be asked again without EDNS. A

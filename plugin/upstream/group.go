@@ -3,6 +3,7 @@ package upstream
 import (
 	"context"
 	"errors"
+	"iter"
 	"slices"
 	"sync"
 	"time"
@@ -26,18 +27,32 @@ type Group struct {
 	races sync.Pool // of *race, to be used again
 }
 
+// All yields the servers of all tiers, in order.
+func (g *Group) All() iter.Seq[*Server] {
+	return func(yield func(*Server) bool) {
+		for _, s := range g.Servers {
+			if !yield(s) {
+				return
+			}
+		}
+		for _, tier := range g.Backups {
+			for _, s := range tier {
+				if !yield(s) {
+					return
+				}
+			}
+		}
+	}
+}
+
 // Down reports whether all servers are down. It is false for a group without servers.
 func (g *Group) Down() bool {
-	up := func(s *Server) bool { return !s.isDown() }
-	if slices.ContainsFunc(g.Servers, up) {
-		return false
-	}
-	exists := len(g.Servers) > 0
-	for _, tier := range g.Backups {
-		if slices.ContainsFunc(tier, up) {
+	exists := false
+	for s := range g.All() {
+		if !s.isDown() {
 			return false
 		}
-		exists = exists || len(tier) > 0
+		exists = true
 	}
 	return exists
 }
@@ -81,8 +96,9 @@ func (g *Group) plan(plan []attempt, now time.Time) []attempt {
 // NXDOMAIN or YXDOMAIN (RFC 6672 section 2.2), with or without records. The next
 // server is asked as soon as the one before has failed, by an error or by any other
 // rcode, or has been silent for longer than 95 of 100 of its replies took, 20 ms at
-// least and 800 ms at most (less in a group of more than four), or for the most where the
-// next is of another tier; a silent one stays
+// least and 800 ms at most (less in a group of more than four). The first of another
+// tier is asked when all before it have failed, or when the latest of them has been
+// silent for the most. A silent one stays
 // pending and may still win. Servers that are silent when all have been asked are
 // asked a second time, the last within 3.2 s; without EDNS where a server has never
 // replied to it (RFC 6891 section 6.2.2). When an answer is there, all other

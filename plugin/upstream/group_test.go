@@ -30,7 +30,7 @@ func testGroup(tb testing.TB, responders ...responder) (*Group, []*inMemory) {
 
 // closeAll closes a group's servers: within a bubble, before it ends.
 func closeAll(g *Group) {
-	for _, s := range g.Servers {
+	for s := range g.All() {
 		s.Close()
 	}
 }

@@ -64,7 +64,7 @@ func Open(addr netip.AddrPort, o Options) (*Server, error) {
 func newServer(addr netip.AddrPort, dial dialer, random func() uint64) *Server {
 	s := prepare(addr, random)
 	s.overDatagrams(dial, true)
-	s.probing, _ = newProbe(defaultProbeName) // a name that can be asked
+	_ = s.SetProbeName(defaultProbeName) // a name that can be asked
 	return s
 }
 
@@ -73,13 +73,8 @@ func open(addr netip.AddrPort, o Options, dial dialer, random func() uint64) (*S
 		return nil, fmt.Errorf("upstream %s: %w", addr, err)
 	}
 	s := prepare(addr, random)
-	name := o.ProbeName
-	if name == "" {
-		name = defaultProbeName
-	}
-	var err error
-	if s.probing, err = newProbe(name); err != nil {
-		return nil, fmt.Errorf("upstream %s: probe name: %w", addr, err)
+	if err := s.SetProbeName(o.ProbeName); err != nil {
+		return nil, err
 	}
 	s.pacer.set(o.Budget)
 	plain := plainTCP(addr.String(), dial)

@@ -207,8 +207,17 @@ func (r *race) pending(server *Server) bool {
 	return slices.ContainsFunc(r.runs, func(run *run) bool { return run.server == server && !run.ended })
 }
 
+// idle reports whether no query is on its way.
+func (r *race) idle() bool {
+	return !slices.ContainsFunc(r.runs, func(run *run) bool { return !run.ended })
+}
+
+// reserveNext reports whether the next server is the first of a further tier.
+func (r *race) reserveNext() bool { return r.advance() && r.plan[r.next].reserve }
+
 // finish takes in the end of a run. It returns the answer if it is a good one.
-// Otherwise the next server is started, unless patience with a younger run lasts.
+// Otherwise the next server is started, unless patience with a younger run lasts, or
+// with any run where the next is of a further tier.
 func (r *race) finish(ctx context.Context, f finish) *Answer {
 	ended := r.runs[f.index]
 	if f.result.good() {
@@ -224,7 +233,8 @@ func (r *race) finish(ctx context.Context, f finish) *Answer {
 		return nil // the server has been asked before, and that may still be answered
 	}
 	r.failed = append(r.failed, ended.server)
-	if latest := r.runs[len(r.runs)-1]; latest.server == ended.server {
+	latest := r.runs[len(r.runs)-1].server == ended.server
+	if r.idle() || latest && !r.reserveNext() {
 		r.start(ctx)
 	}
 	return nil

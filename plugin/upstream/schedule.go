@@ -78,6 +78,8 @@ func falseFirst(a, b bool) int {
 type attempt struct {
 	server          *Server
 	delay, patience time.Duration
+	// reserve says that the server is the first of a further tier.
+	reserve bool
 }
 
 // schedule says when each server is asked: in their order, each when the one before
@@ -99,7 +101,8 @@ func schedule(plan []attempt, candidates []candidate) []attempt {
 		} else if i > 0 {
 			at += first // a tier is a reserve: one slow reply is no reason to ask it
 		}
-		plan = append(plan, attempt{c.server, at, time.Duration(i) * first})
+		reserve := i > 0 && c.tier != candidates[i-1].tier
+		plan = append(plan, attempt{c.server, at, time.Duration(i) * first, reserve})
 	}
 	if n == 0 {
 		return plan
@@ -107,7 +110,7 @@ func schedule(plan []attempt, candidates []candidate) []attempt {
 	again := min(patience, (lastStart-at)/time.Duration(n)).Truncate(time.Millisecond)
 	for _, c := range candidates {
 		at += again
-		plan = append(plan, attempt{c.server, at, at})
+		plan = append(plan, attempt{c.server, at, at, false})
 	}
 	return plan
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"sync"
@@ -23,7 +24,7 @@ type Server struct {
 	random     func() uint64
 	ignored    atomic.Uint64
 	pacer      *pacer
-	probing    *query // the probe question
+	probing    atomic.Pointer[query] // the probe question; what it points to never changes
 
 	closing    context.Context // done when Close has been called
 	shut       context.CancelFunc
@@ -98,6 +99,21 @@ func (s *Server) Addr() netip.AddrPort { return s.addr }
 // waits is kept, so that a changed configuration does not grant a second's queries
 // twice.
 func (s *Server) SetBudget(b Budget) { s.pacer.set(b) }
+
+// SetProbeName changes the name that the server is probed with, as Options.ProbeName
+// says, from the next probe on. The error wraps ErrQuestion, and leaves the name as it
+// was.
+func (s *Server) SetProbeName(name string) error {
+	if name == "" {
+		name = defaultProbeName
+	}
+	probing, err := newProbe(name)
+	if err != nil {
+		return fmt.Errorf("upstream %s: probe name: %w", s.addr, err)
+	}
+	s.probing.Store(probing)
+	return nil
+}
 
 // Stats returns the counts of this moment.
 func (s *Server) Stats() Stats {
