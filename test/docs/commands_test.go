@@ -38,6 +38,35 @@ func TestCommandsPrintWhatTheReadmeShows(t *testing.T) {
 	}
 }
 
+var field = regexp.MustCompile(`\.([a-z_]+)`)
+
+// TestTheTableHasFieldsOfTheQueryLog holds what the README asks jq for against the
+// record's fields; by itself jq prints nothing for one that does not exist.
+func TestTheTableHasFieldsOfTheQueryLog(t *testing.T) {
+	record, err := os.ReadFile(filepath.Join(root, "plugin", "querylog", "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fields := 0
+	for _, one := range blocks(t, "README.md") {
+		before, filter, found := strings.Cut(one.text, "| jq ")
+		if !found {
+			continue
+		}
+		if !strings.Contains(before, "make -s run ") {
+			t.Errorf("README.md:%d: jq reads %q, want make -s: the lines that make echoes are no JSON", one.line, before)
+		}
+		for _, asked := range field.FindAllStringSubmatch(filter, -1) {
+			if fields++; !strings.Contains(string(record), "`"+asked[1]+"`") {
+				t.Errorf("README.md:%d: jq is asked for %q, which is no field of the query log", one.line, asked[1])
+			}
+		}
+	}
+	if fields < 5 {
+		t.Errorf("found %d fields in the README's table, expected more", fields)
+	}
+}
+
 type shownCommand struct{ command, output string }
 
 func commandsOf(one block) []shownCommand {
