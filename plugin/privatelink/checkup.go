@@ -120,8 +120,8 @@ const linkPace = 50 * time.Millisecond
 
 // TestLinks asks every group of each namespace's route whether its network is linked to
 // the namespace's zones, 20 questions a second. Namespaces are public suffixes; of none,
-// the whole catalog is looked at. Zones with placeholders and groups that are fallbacks
-// are left out. Done is told how many of how many are asked; it may be nil.
+// the whole catalog is looked at. A zone of several namespaces is asked for once a group;
+// zones with placeholders and groups that are fallbacks are left out. Done is told how many of how many are asked; it may be nil.
 func (o *Opened) TestLinks(ctx context.Context, namespaces []string, done func(asked, all int)) []ZoneLink {
 	tests := o.service.linkTests(namespaces)
 	results := make([]ZoneLink, len(tests))
@@ -157,7 +157,6 @@ type linkTest struct {
 
 func (s *service) linkTests(namespaces []string) []linkTest {
 	var tests []linkTest
-	seen := map[ZoneLink]bool{}
 	public := s.fallbackGroups()
 	for _, namespace := range s.catalog.Namespaces() {
 		if len(namespaces) > 0 && !slices.Contains(namespaces, namespace.Suffix) {
@@ -172,12 +171,24 @@ func (s *service) linkTests(namespaces []string) []linkTest {
 			for _, group := range way.groups() {
 				_, _, protected := s.policy.Guard.MustBePrivate.Lookup(suffix)
 				test := ZoneLink{Zone: zone.Name, Namespace: namespace.Suffix, Group: group.Name, Protected: protected}
-				if !seen[test] && !public[group.Name] {
-					seen[test] = true
-					tests = append(tests, linkTest{test, group})
+				if !public[group.Name] {
+					tests = addLinkTest(tests, linkTest{test, group})
 				}
 			}
 		}
+	}
+	return tests
+}
+
+// addLinkTest keeps one test for a zone and a group, that of a namespace whose names must
+// be private if there is one.
+func addLinkTest(tests []linkTest, test linkTest) []linkTest {
+	at := slices.IndexFunc(tests, func(known linkTest) bool { return known.Zone == test.Zone && known.Group == test.Group })
+	switch {
+	case at < 0:
+		return append(tests, test)
+	case test.Protected && !tests[at].Protected:
+		tests[at] = test
 	}
 	return tests
 }
