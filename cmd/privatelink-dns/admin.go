@@ -163,7 +163,7 @@ func newCacheFlushCommand(client *adminClient) *cobra.Command {
 			if printed, err := client.do(command.OutOrStdout(), http.MethodDelete, path, &flushed); printed || err != nil {
 				return err
 			}
-			fmt.Fprintf(command.OutOrStdout(), "%d answers forgotten\n", flushed.Removed)
+			fmt.Fprintln(command.OutOrStdout(), plural(flushed.Removed, "answer"), "forgotten")
 			return nil
 		},
 	}
@@ -177,6 +177,14 @@ func unlessUp(states []privatelink.UpstreamState) error {
 		return findingError("")
 	}
 	return nil
+}
+
+// milliseconds is "-" for a server that never replied.
+func milliseconds(seconds float64) string {
+	if seconds == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%.1f ms", seconds*1000)
 }
 
 func newUpstreamsCommand() *cobra.Command {
@@ -199,8 +207,8 @@ func newUpstreamsCommand() *cobra.Command {
 			table := tabwriter.NewWriter(command.OutOrStdout(), 0, 0, 2, ' ', 0)
 			fmt.Fprintln(table, "SERVER\tSTATE\tROUND TRIP\tP95\tQUERIES/S\tOUTSTANDING\tWAITING\tREFUSED")
 			for _, state := range states {
-				fmt.Fprintf(table, "%s\t%s\t%.1f ms\t%.1f ms\t%d\t%d\t%d\t%d\n", state.Server, state.State,
-					state.RTTSeconds*1000, state.P95Seconds*1000, state.PerSecond, state.Outstanding, state.Waiting, state.Refused)
+				fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d\t%d\t%d\t%d\n", state.Server, state.State,
+					milliseconds(state.RTTSeconds), milliseconds(state.P95Seconds), state.PerSecond, state.Outstanding, state.Waiting, state.Refused)
 			}
 			return errors.Join(table.Flush(), unlessUp(states))
 		},

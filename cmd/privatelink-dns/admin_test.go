@@ -35,6 +35,9 @@ func TestAdminCommandsEndWithWhatTheyFound(t *testing.T) {
 	if err := json.Unmarshal([]byte(got.out), &states); err != nil || len(states) != 1 || (got.code == 0) != (states[0].State == "up") {
 		t.Errorf("upstreams --json = %+v, %v, want one server, and code %d unless it is up", got, err, codeFound)
 	}
+	if got, never := milliseconds(0.00042), milliseconds(0); got != "0.4 ms" || never != "-" {
+		t.Errorf("milliseconds = %q, and %q of a server that never replied; want 0.4 ms and -", got, never)
+	}
 	for _, tc := range []struct {
 		state    string
 		wantCode int
