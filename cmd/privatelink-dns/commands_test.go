@@ -115,6 +115,7 @@ func TestCommandsSayWhatToDo(t *testing.T) {
 		arguments []string
 		want      string
 	}{
+		{"a Corefile without -c", []string{"check", "Corefile"}, `found "Corefile", expected "privatelink-dns check"; name the Corefile with -c FILE`},
 		{"no format", []string{"forwarders", "-t", "10.1.0.4", "--all"}, `--format: found format "", expected one of azure-ruleset-bicep, `},
 		{"an unknown format", []string{"forwarders", "-f", "bind9", "-t", "10.1.0.4", "--all"}, `found format "bind9", expected one of`},
 		{"no target", []string{"forwarders", "-f", "bind", "--all"}, "found no target, expected at least one address such as 10.1.0.4"},

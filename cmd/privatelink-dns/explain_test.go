@@ -162,12 +162,15 @@ func TestExplainSaysWhatToDo(t *testing.T) {
 	inSite(t, "127.0.0.1:9")
 	for _, tc := range []struct{ name, arguments, want string }{
 		{"no server", "db1.example --state nowhere", "is it running, with \"state nowhere\""},
-		{"no name", "-c Corefile", "accepts 1 arg"},
+		{"no name", "-c Corefile", `found no argument, expected "privatelink-dns explain NAME"; --help has examples`},
+		{"a type beside the name", "db1.example AAAA -c Corefile", `found "db1.example AAAA", expected "privatelink-dns explain NAME"`},
+		{"a URL", "https://db1.example/x -c Corefile", `found name "https://db1.example/x", expected a domain name`},
+		{"an address", "10.0.2.4 -c Corefile", `found address "10.0.2.4", expected a domain name; who has it is told by 4.2.0.10.in-addr.arpa. --type PTR`},
 		{"a client that is none", "db1.example -c Corefile --client host9", `--client: found "host9", expected an IP address`},
 		{"a server that is none", "db1.example -c Corefile --server host9", `--server: found "host9"`},
 		{"a type that is none", "db1.example -c Corefile -t ADDRESS", `found type "ADDRESS"`},
 		{"a stanza that is none", "db1.example -c Corefile --stanza Corefile:99", `--stanza: found "Corefile:99", expected one of Corefile:3`},
-		{"no Corefile", "db1.example -c Corefil", "no such file"},
+		{"no Corefile", "db1.example -c Corefil", "Corefil: no such file; name the Corefile with -c FILE"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			got := run(t, append([]string{"explain"}, strings.Fields(tc.arguments)...)...)

@@ -94,7 +94,7 @@ func TestImportSaysWhatToDo(t *testing.T) {
 		arguments []string
 		want      string
 	}{
-		{"no file", nil, "requires at least 1 arg"},
+		{"no file", nil, `found no argument, expected "privatelink-dns import FILE..."`},
 		{"a file that is not there", []string{"/nonexistent/named.conf"}, "open /nonexistent/named.conf: no such file or directory"},
 		{"one file of two that is broken", []string{good, inDirectory(t, "broken.conf", "zone \"x\" {\n")}, "broken.conf:1: found a block without its closing brace"},
 		{"no forwarders", []string{inDirectory(t, "named.conf", "options { };\n")}, "found no forwarder to carry over in"},

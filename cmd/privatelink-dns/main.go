@@ -35,6 +35,7 @@ func newRootCommand() *cobra.Command {
 	}
 	root.AddCommand(newServeCommand(), newCacheCommand(), newUpstreamsCommand(), newOverrideCommand(), newVersionCommand())
 	root.AddCommand(newForwardersCommand(), newZonesCommand(), newImportCommand(), newExplainCommand(), newReportCommand(), newCheckCommand(), newDoctorCommand(), newReplayCommand(), newAuditCommand(), newManCommand())
+	tellUsage(root)
 	return root
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -46,6 +47,9 @@ func newOverrideAddCommand(client *adminClient) *cobra.Command {
 			"  privatelink-dns override add db1.database.windows.net resolve public --for 30m --reason \"the endpoint is gone\"",
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(command *cobra.Command, arguments []string) error {
+			if strings.TrimSpace(request.Reason) == "" {
+				return errors.New("found no --reason, expected why, such as --reason INC42: it is told with every answer")
+			}
 			request.Name, request.Type, request.Values = arguments[0], arguments[1], arguments[2:]
 			request.For, request.As = duration.String(), whoever(request.As)
 			body, err := json.Marshal(request)
@@ -57,7 +61,7 @@ func newOverrideAddCommand(client *adminClient) *cobra.Command {
 				return err
 			}
 			added := change.Override
-			fmt.Fprintf(command.OutOrStdout(), "%s is answered with %s until %s (%s)\n", added.Name, added.Answer(), added.Expires.Local().Format(time.DateTime), added.Expires.Sub(added.Created))
+			fmt.Fprintf(command.OutOrStdout(), "%s is answered with %s until %s (%s)\n", added.Name, added.Answer(), added.Expires.Local().Format("2006-01-02 15:04:05 MST"), added.Expires.Sub(added.Created))
 			if change.Replaced != nil {
 				fmt.Fprintf(command.OutOrStdout(), "in place of %s, by %s: %s\n", change.Replaced.Answer(), change.Replaced.Who, change.Replaced.Reason)
 			}

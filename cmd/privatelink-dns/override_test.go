@@ -176,9 +176,9 @@ func TestOverrideMistakes(t *testing.T) {
 	tests := []struct{ name, state, line, want string }{
 		{"no server", t.TempDir(), "list", "is it running, with \"state "},
 		{"a server that died", gone, "list", "does not run any more"},
-		{"no reason", running, "add db1.example A 10.0.2.4", "found no reason"},
+		{"no reason", running, "add db1.example A 10.0.2.4", "found no --reason, expected why"},
 		{"no such group", running, "add db1.example resolve nobody --reason r", "expected one of azure, public"},
-		{"no value", running, "add db1.example A --reason r", "requires at least 3 arg"},
+		{"no value", running, "add db1.example A --reason r", `found "db1.example A", expected "privatelink-dns override add NAME A|AAAA|CNAME VALUE...`},
 		{"a wrong type", running, "add db1.example MX 10.0.2.4 --reason r", `found type "MX"`},
 		{"a duration without a unit", running, "add db1.example A 10.0.2.4 --reason r --for 4", "missing unit"},
 		{"a long duration", running, "add db1.example A 10.0.2.4 --reason r --for 721h", "(30 days)"},

@@ -89,7 +89,7 @@ func TestReplaySaysWhatToDo(t *testing.T) {
 	empty := inDirectory(t, "empty.log", "nonsense\n")
 	inSite(t, "127.0.0.1:9")
 	for _, tc := range []struct{ name, arguments, want string }{
-		{"no log", "-c Corefile", "requires at least 1 arg"},
+		{"no log", "-c Corefile", `found no argument, expected "privatelink-dns replay LOG... `},
 		{"nobody to ask", log, "at least one of the flags in the group [config against] is required"},
 		{"two to ask", log + " -c Corefile --against 10.1.0.5", "none of the others can be"},
 		{"no such log", "absent.log -c Corefile", "absent.log: no such file or directory"},

@@ -84,7 +84,7 @@ func TestReportSaysWhatToDo(t *testing.T) {
 		arguments []string
 		want      string
 	}{
-		{"no file", nil, "requires at least 1 arg"},
+		{"no file", nil, `found no argument, expected "privatelink-dns report FILE..."`},
 		{"an unknown time", []string{path, "--since", "yesterday"}, `--since: found "yesterday", expected a time such as 2026-03-01T12:00:00Z or how long ago`},
 		{"an unknown client", []string{path, "--client", "hub"}, `--client: found "hub", expected an address or a network`},
 		{"no rows", []string{path, "--top", "0"}, "--top: found 0, expected 1 to 1000"},

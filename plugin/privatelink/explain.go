@@ -38,9 +38,12 @@ type ExplainRequest struct {
 func (r *ExplainRequest) read() (*dns.Msg, error) {
 	name := dns.CanonicalName(r.Name)
 	// A space may be part of a name, but only people who write it as "\ " mean it.
-	slip := strings.Contains(strings.ReplaceAll(r.Name, `\ `, ""), " ")
+	slip := strings.Contains(strings.ReplaceAll(r.Name, `\ `, ""), " ") || strings.Contains(r.Name, "://")
 	if _, valid := dns.IsDomainName(name); !valid || r.Name == "" || slip {
 		return nil, fmt.Errorf("found name %q, expected a domain name such as db1.database.windows.net", r.Name)
+	}
+	if reverse, err := dns.ReverseAddr(r.Name); err == nil {
+		return nil, fmt.Errorf("found address %q, expected a domain name; who has it is told by %s --type PTR", r.Name, reverse)
 	}
 	if isNonce(name) {
 		return nil, fmt.Errorf("found %q, which is a name by which servers look for loops; it cannot be explained", r.Name)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"time"
@@ -36,6 +37,9 @@ func (s *Stanza) State() string { return s.config.stateDirectory() }
 // in a server block; nil are any. A Corefile without a stanza is a mistake.
 func ReadStanzas(path string, directives []string) ([]*Stanza, error) {
 	contents, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s: no such file; name the Corefile with -c FILE", path)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the Corefile: %w", err)
 	}
