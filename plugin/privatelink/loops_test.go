@@ -78,15 +78,24 @@ func startProbing(t *testing.T, handler *atomic.Pointer[Handler], body string) *
 // waitForLoops waits until so many routes are held back.
 func waitForLoops(t *testing.T, run *running, want int) {
 	t.Helper()
-	deadline, tick := time.After(8*time.Second), time.NewTicker(5*time.Millisecond)
+	if !soon(func() bool { return run.shared.loops.count() == want }) {
+		t.Fatalf("%d routes are held back, want %d", run.shared.loops.count(), want)
+	}
+}
+
+// soon waits until something is true that happens in a moment, on a machine that may be
+// very busy. It reports false where it never is.
+func soon(happens func() bool) bool {
+	deadline, tick := time.After(20*time.Second), time.NewTicker(5*time.Millisecond)
 	defer tick.Stop()
-	for run.shared.loops.count() != want {
+	for !happens() {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			t.Fatalf("%d routes are held back, want %d", run.shared.loops.count(), want)
+			return happens()
 		}
 	}
+	return true
 }
 
 const inCorp = "www.corp.example."
@@ -97,7 +106,7 @@ func expectHeld(t *testing.T, run *running, name string) {
 	asked := time.Now()
 	reply := ask(t, run.handler, "10.30.0.4", name, dns.TypeA)
 	_, text := extendedError(reply)
-	if took := time.Since(asked); reply.Rcode != dns.RcodeServerFailure || !strings.Contains(text, "forwarding loop") || took > time.Second {
+	if took := time.Since(asked); reply.Rcode != dns.RcodeServerFailure || !strings.Contains(text, "forwarding loop") || took > replyTime*3/4 {
 		t.Errorf("%s = %s, EDE %q after %s; want SERVFAIL at once that tells of the loop", name, dns.RcodeToString[reply.Rcode], text, took)
 	}
 }
@@ -139,7 +148,7 @@ func TestLoopThatComesUpLater(t *testing.T) {
 	if got := addressOrRcode(ask(t, run.handler, "10.30.0.4", "web.corp.example.", dns.TypeA)); got != "SERVFAIL" {
 		t.Errorf("a name that comes back = %s, want SERVFAIL", got)
 	}
-	if took := time.Since(asked); took > replyTime+time.Second {
+	if took := time.Since(asked); took > 2*replyTime {
 		t.Errorf("it took %s, want %s at most", took, replyTime)
 	}
 	waitForLoops(t, run, 1)

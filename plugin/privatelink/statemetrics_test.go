@@ -59,10 +59,15 @@ func TestStateOfServersCacheAndFrontsIsTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	f := standAt(t, run)
+	client := dns.Client{Timeout: 20 * time.Second}
 	for range 3 { // asked, then kept
-		if _, _, err := new(dns.Client).Exchange(question("db1.database.windows.net.", dns.TypeA), f.address.String()); err != nil {
+		if _, _, err := client.Exchange(question("db1.database.windows.net.", dns.TypeA), f.address.String()); err != nil {
 			t.Fatal(err)
 		}
+	}
+	// The first waited, and ceases to only when its reply is on its way.
+	if !soon(func() bool { return run.handler.waiting.now() == 0 }) {
+		t.Error("a query that was answered still waits")
 	}
 	samples := gathered(t, newStateCollector(run.shared))
 	server := asked.String()
