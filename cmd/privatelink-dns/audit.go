@@ -76,7 +76,7 @@ func newAuditCommandFor(azure azureinventory.Options) *cobra.Command {
 
 func (o *auditOptions) addFlags(command *cobra.Command) {
 	flags := command.Flags()
-	flags.StringVarP(&o.corefile, "config", "c", "Corefile", "the Corefile of the server")
+	addCorefileFlag(flags, &o.corefile, "the Corefile of the server")
 	flags.StringVar(&o.stanza, "stanza", "", "the place of the stanza, such as Corefile:3, where there are several")
 	flags.StringSliceVar(&o.subscriptions, "subscription", nil, "the IDs of the subscriptions to read")
 	flags.StringSliceVar(&o.networks, "vnet", nil, "the resource IDs of the VNets in which the server, or an upstream, asks 168.63.129.16")

@@ -43,7 +43,7 @@ func newCheckCommand() *cobra.Command {
 			return options.run(command.OutOrStdout())
 		},
 	}
-	command.Flags().StringVarP(&options.corefile, "config", "c", "Corefile", "the Corefile to check")
+	addCorefileFlag(command.Flags(), &options.corefile, "the Corefile to check")
 	command.Flags().BoolVar(&options.asJSON, "json", false, "print JSON")
 	return command
 }

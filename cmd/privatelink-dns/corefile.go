@@ -11,9 +11,26 @@ import (
 
 	"github.com/coredns/caddy"
 	"github.com/coredns/caddy/caddyfile"
+	"github.com/spf13/pflag"
 
 	"github.com/privatelink-dns/privatelink-dns/plugin/privatelink"
 )
+
+// installedCorefile is where the systemd unit has it.
+const installedCorefile = "/etc/privatelink-dns/Corefile"
+
+// addCorefileFlag adds the flag that names the Corefile. Without it, it is that of the
+// directory one is in, or else the one that is installed.
+func addCorefileFlag(flags *pflag.FlagSet, path *string, usage string) {
+	usual := "Corefile"
+	if _, err := os.Stat(usual); errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Stat(installedCorefile); err == nil {
+			usual = installedCorefile
+		}
+	}
+	flags.StringVarP(path, "config", "c", usual, usage+"; by default Corefile, or else "+installedCorefile)
+	flags.Lookup("config").DefValue = "" // the same help and manual on every machine
+}
 
 // corefileSource reads the Corefile, at the start and at every reload. It is
 // safe for concurrent use.

@@ -56,7 +56,7 @@ func newDoctorCommand() *cobra.Command {
 		},
 	}
 	flags := command.Flags()
-	flags.StringVarP(&options.corefile, "config", "c", "Corefile", "the Corefile of the server")
+	addCorefileFlag(flags, &options.corefile, "the Corefile of the server")
 	flags.StringVar(&options.stanza, "stanza", "", "the place of the stanza, such as Corefile:3, where there are several")
 	flags.StringSliceVarP(&options.services, "services", "s", usualNamespaces, "the public suffixes whose zones are tested for links")
 	flags.BoolVar(&options.all, "all", false, "test the zones of the whole catalog")

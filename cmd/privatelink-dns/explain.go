@@ -28,7 +28,7 @@ type explainOptions struct {
 func newExplainCommand() *cobra.Command {
 	options := &explainOptions{}
 	command := &cobra.Command{
-		Use:   "explain NAME",
+		Use:   "explain NAME [TYPE]",
 		Short: "Show step by step what becomes of a question, and what is wrong",
 		Long: "Show what the server does with a question and why: policy, override, route, cache, upstream, the chain\n" +
 			"with the privatelink zone of each hop, what the answer means, and the reply. The last line is the\n" +
@@ -36,12 +36,15 @@ func newExplainCommand() *cobra.Command {
 			"is read and its upstreams are asked from here, with nothing kept. Neither leaves a trace: no answer is\n" +
 			"kept, no chase granted, nothing counted or logged. Ends with 0 where all is well, 2 where it is not.",
 		Example: "  privatelink-dns explain db1.database.windows.net\n" +
-			"  privatelink-dns explain v1.vault.azure.net --type AAAA --client 10.20.0.9\n" +
+			"  privatelink-dns explain v1.vault.azure.net AAAA --client 10.20.0.9\n" +
 			"  privatelink-dns explain v1.vault.azure.net --server 10.30.0.4   # the company's DNS server, to compare\n" +
 			"  privatelink-dns explain v1.vault.azure.net -c Corefile --json",
-		Args:              cobra.ExactArgs(1),
+		Args:              cobra.RangeArgs(1, 2),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(command *cobra.Command, arguments []string) error {
+			if len(arguments) == 2 {
+				options.qtype = arguments[1] // as dig takes it
+			}
 			return options.run(command.OutOrStdout(), arguments[0])
 		},
 	}

@@ -162,8 +162,9 @@ func TestExplainSaysWhatToDo(t *testing.T) {
 	inSite(t, "127.0.0.1:9")
 	for _, tc := range []struct{ name, arguments, want string }{
 		{"no server", "db1.example --state nowhere", "is it running, with \"state nowhere\""},
-		{"no name", "-c Corefile", `found no argument, expected "privatelink-dns explain NAME"; --help has examples`},
-		{"a type beside the name", "db1.example AAAA -c Corefile", `found "db1.example AAAA", expected "privatelink-dns explain NAME"`},
+		{"no name", "-c Corefile", `found no argument, expected "privatelink-dns explain NAME [TYPE]"; --help has examples`},
+		{"two types beside the name", "db1.example A AAAA -c Corefile", `found "db1.example A AAAA", expected "privatelink-dns explain NAME [TYPE]"`},
+		{"a type that is none", "db1.example ADDRESS -c Corefile", `found type "ADDRESS"`},
 		{"a URL", "https://db1.example/x -c Corefile", `found name "https://db1.example/x", expected a domain name`},
 		{"an address", "10.0.2.4 -c Corefile", `found address "10.0.2.4", expected a domain name; who has it is told by 4.2.0.10.in-addr.arpa. --type PTR`},
 		{"a client that is none", "db1.example -c Corefile --client host9", `--client: found "host9", expected an IP address`},

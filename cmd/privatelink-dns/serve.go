@@ -31,7 +31,7 @@ func newServeCommand() *cobra.Command {
 			return serve(corefile)
 		},
 	}
-	command.Flags().StringVarP(&corefile, "config", "c", "Corefile", "the Corefile to serve")
+	addCorefileFlag(command.Flags(), &corefile, "the Corefile to serve")
 	return command
 }
 
