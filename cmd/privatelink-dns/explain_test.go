@@ -52,6 +52,9 @@ func smallCloud(t *testing.T) string {
 		if len(reply.Answer) == 0 {
 			reply.Ns = known["."]
 		}
+		if strings.HasPrefix(name, "nosuch.") {
+			reply.Rcode = dns.RcodeNameError
+		}
 		_ = w.WriteMsg(reply)
 	})
 	socket, listener := listenBoth(t)
@@ -135,6 +138,7 @@ func TestExplainPrints(t *testing.T) {
 		{"explain-private.golden", "db1.database.windows.net", 0},
 		{"explain-flattened.golden", "DB1.database.windows.net. --client 10.20.0.9", 0},
 		{"explain-unlinked.golden", "app1.azurewebsites.net", codeFound},
+		{"explain-no-resource.golden", "nosuch.database.windows.net", codeFound},
 		{"explain-direct.golden", "db1.privatelink.database.windows.net --client 10.20.0.9", codeFound},
 		{"explain-json.golden", "app1.azurewebsites.net --json", codeFound},
 	}

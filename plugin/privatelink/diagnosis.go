@@ -39,7 +39,7 @@ type Diagnosis struct {
 // is, then what is worth knowing of a good one.
 var diagnosers = []func(*service, *explained) *Diagnosis{
 	diagnosePolicy, diagnoseRoute, diagnoseFailure, diagnoseOutdated, diagnoseElsewhere,
-	diagnoseOutage, diagnoseUnlinked, diagnoseMissing, diagnoseWithheld, diagnoseNeighbour, diagnoseTwoSites,
+	diagnoseOutage, diagnoseUnlinked, diagnoseMissing, diagnoseNoResource, diagnoseWithheld, diagnoseNeighbour, diagnoseTwoSites,
 	diagnoseOtherType, diagnoseWay, diagnoseSlow, diagnoseSize, diagnoseUncatalogued, diagnoseFine,
 }
 

@@ -69,6 +69,15 @@ func diagnoseMissing(_ *service, e *explained) *Diagnosis {
 	return fault("missing", "the chain enters %s, where upstream %s finds no such name: the zone holds no record for it, or public DNS has lost it", zone, group)
 }
 
+// diagnoseNoResource tells of a catalogued name that exists nowhere.
+func diagnoseNoResource(_ *service, e *explained) *Diagnosis {
+	o := e.now
+	if !o.answered() || o.replyCode() != dns.RcodeNameError || o.match.Namespace == nil || o.finding.ZoneName != "" {
+		return nil
+	}
+	return warning("no-such-resource", "there is no resource of this name in %s: public DNS does not know it, so it is misspelt, deleted, or not yet created", o.match.Namespace.Suffix)
+}
+
 // diagnoseOutage tells of an answer that came from the route's way out.
 func diagnoseOutage(_ *service, e *explained) *Diagnosis {
 	if o := e.now; o.fallback == afterOutage {
