@@ -35,7 +35,7 @@ func newCheckCommand() *cobra.Command {
 		Short: "Find the mistakes of a configuration without starting it",
 		Long: "Read the Corefile and every file it names, and tell every mistake at once, each with file and line. What\n" +
 			"is legal but wrong is a warning: routes that are never reached, names of private endpoints sent where\n" +
-			"their zones cannot be seen, 168.63.129.16 from outside of Azure, fallbacks that are none. Nothing is\n" +
+			"their zones cannot be seen, 168.63.129.16 from outside of Azure, fallbacks that are none or leak. Nothing is\n" +
 			"started or asked. Ends with 0 where all is clean, 2 with warnings, 1 with mistakes.",
 		Example: "  privatelink-dns check -c /etc/privatelink-dns/Corefile\n  privatelink-dns check --json | jq -r '.remarks[].code'",
 		Args:    cobra.NoArgs,

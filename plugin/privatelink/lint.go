@@ -105,7 +105,7 @@ func (l *linted) fault(code string, err error) {
 // linters are run in this order; the remarks are sorted by severity and place afterwards.
 var linters = []func(*linted){
 	lintOwnAddresses, lintState, lintBudgets, lintAzure, lintResolvers,
-	lintFallbacks, lintBlindGroups, lintPrivatelinkRoutes, lintBroadRoutes, lintIdleRoutes,
+	lintFallbacks, lintLeaks, lintBlindGroups, lintPrivatelinkRoutes, lintBroadRoutes, lintIdleRoutes,
 	lintMustBePrivate, lintClients,
 }
 

@@ -31,6 +31,37 @@ func lintFallbacks(l *linted) {
 	}
 }
 
+// lintLeaks finds fallbacks that would ask a public server for names of the company's
+// own: those below a suffix whose servers are asked for nothing that public DNS knows.
+func lintLeaks(l *linted) {
+	shared := map[string]bool{}
+	for index := range l.config.routes {
+		if route := &l.config.routes[index]; l.public(route) {
+			for _, group := range route.groups {
+				shared[group] = true
+			}
+		}
+	}
+	for index := range l.config.routes {
+		route := &l.config.routes[index]
+		if l.public(route) || slices.ContainsFunc(route.groups, func(group string) bool { return shared[group] }) {
+			continue
+		}
+		fallbacks := route.fallbacks()
+		for _, option := range slices.Sorted(maps.Keys(fallbacks)) {
+			if group := fallbacks[option]; !l.service.isNear(l.service.redirects[group].group) {
+				l.warn(route.where, "fallback-leaks", "%s=%s asks a server at a public address for names of %s, which only upstream %s knows otherwise: names of your own leak there; leave it to routes for public names", option, group, bare(route.key()), strings.Join(route.groups, " "))
+			}
+		}
+	}
+}
+
+// public reports whether a route has names that are in public DNS: those of the catalog,
+// and all the rest.
+func (l *linted) public(route *routeConfig) bool {
+	return route.suffix == "." || l.catalogued(route) || route.suffix != "" && len(l.below(route.suffix)) > 0
+}
+
 // ownServer is a server of a group that the route asks anyway.
 func (l *linted) ownServer(route *routeConfig, group *groupConfig) (endpoint, bool) {
 	for _, name := range route.groups {
@@ -205,8 +236,8 @@ func (l *linted) catalogIsIdle() bool {
 	})
 }
 
-// lintMustBePrivate finds protected names that nothing is asked for, or only servers
-// that cannot know a private address.
+// lintMustBePrivate finds protected names that nothing is asked for. Those that are sent
+// where private zones cannot be seen, lintBlindGroups finds.
 func lintMustBePrivate(l *linted) {
 	for _, protected := range l.config.protected {
 		name := dns.CanonicalName(strings.TrimPrefix(protected.value, "="))
