@@ -121,7 +121,9 @@ const linkPace = 50 * time.Millisecond
 // TestLinks asks every group of each namespace's route whether its network is linked to
 // the namespace's zones, 20 questions a second. Namespaces are public suffixes; of none,
 // the whole catalog is looked at. A zone of several namespaces is asked for once a group;
-// zones with placeholders and groups that are fallbacks are left out. Done is told how many of how many are asked; it may be nil.
+// zones with placeholders and groups that are fallbacks are left out. Done is told how
+// many of how many are asked; it may be nil. What there is no time for within ctx is
+// LinkUnknown.
 func (o *Opened) TestLinks(ctx context.Context, namespaces []string, done func(asked, all int)) []ZoneLink {
 	tests := o.service.linkTests(namespaces)
 	results := make([]ZoneLink, len(tests))
@@ -140,8 +142,12 @@ func (o *Opened) TestLinks(ctx context.Context, namespaces []string, done func(a
 		if done != nil {
 			done(index+1, len(tests))
 		}
-		if index+1 < len(tests) {
-			<-pace.C
+		if index+1 == len(tests) {
+			break
+		}
+		select {
+		case <-pace.C:
+		case <-ctx.Done(): // the others fail at once
 		}
 	}
 	for range tests {

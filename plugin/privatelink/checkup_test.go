@@ -1,6 +1,11 @@
 package privatelink
 
-import "testing"
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+)
 
 // Vault's two suffixes lead into one zone: each group is asked for it once, and what must
 // be private is told whichever suffix says so.
@@ -22,4 +27,23 @@ func TestEachZoneIsTestedOnceAGroup(t *testing.T) {
 	if len(vault) != 1 || !vault[0].Protected || vault[0].Namespace != "vaultcore.azure.net" {
 		t.Errorf("the tests for vaults are %+v, want one of the protected vaultcore.azure.net", vault)
 	}
+}
+
+// Whoever asks for the links of everything waits no longer than they said.
+func TestTestLinksEndsWithItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		opened := &Opened{service: buildText(t, "upstream own 192.0.2.1\nroute catalog own")}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		started, asked := time.Now(), 0
+		links := opened.TestLinks(ctx, nil, func(done, _ int) { asked = done })
+		if took := time.Since(started); took > linkPace || asked != len(links) || len(links) < 50 {
+			t.Errorf("TestLinks took %v for %d of %d zones after its context had ended, want no time and all of them", took, asked, len(links))
+		}
+		for _, link := range links {
+			if link.Link != LinkUnknown || link.Error == "" {
+				t.Fatalf("%+v, want the link unknown, and why", link)
+			}
+		}
+	})
 }
