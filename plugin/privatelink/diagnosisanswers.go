@@ -26,10 +26,13 @@ func heldInZone(finding verdict.Finding) bool {
 
 // withheldToo says what became of an answer that policy keeps back.
 func withheldToo(e *explained) string {
-	if e.told.withheld {
-		return "; the answer is withheld, since this name must be private"
+	switch {
+	case !e.told.withheld:
+		return ""
+	case e.told.decision.Rule == policy.UnlinkedAnswer:
+		return "; the answer is withheld, since \"unlinked withhold\" is set"
 	}
-	return ""
+	return "; the answer is withheld, since this name must be private"
 }
 
 // diagnoseUnlinked tells why an answer that enters a privatelink zone ends public.
@@ -90,9 +93,6 @@ func diagnoseOutage(_ *service, e *explained) *Diagnosis {
 func diagnoseWithheld(_ *service, e *explained) *Diagnosis {
 	if !e.told.withheld {
 		return nil
-	}
-	if e.told.decision.Rule == policy.UnlinkedAnswer {
-		return fault("withheld", "the answer is withheld because \"unlinked withhold\" is set")
 	}
 	if e.told.decision.Rule == policy.PrivateFromPublic {
 		return fault("withheld", "the answer is withheld: upstream %s gave a private address for a name that is not catalogued, and \"withhold-private\" is set on it; if the name is yours, give it a route to a group without that", e.told.answeredBy().Name)

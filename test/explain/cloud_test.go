@@ -28,8 +28,11 @@ type cloud struct {
 	// delay is how late every reply comes.
 	delay time.Duration
 	// noTCP, noEDNS and cut are what happens on the way: TCP is blocked, questions with
-	// EDNS are dropped, or EDNS is taken out so that replies end at 512 bytes.
-	noTCP, noEDNS, cut bool
+	// EDNS or all over UDP are dropped, or EDNS is taken out so that replies end at 512
+	// bytes.
+	noTCP, noEDNS, noUDP, cut bool
+	// noSOA: no question for a SOA record is answered but with SERVFAIL.
+	noSOA bool
 	// dead replies to nothing.
 	dead bool
 	// back is a server that every question is sent to in place of an answer; nil for none.
@@ -112,7 +115,7 @@ func listenBoth(t *testing.T) (net.PacketConn, net.Listener) {
 func (c *cloud) ServeDNS(w dns.ResponseWriter, request *dns.Msg) {
 	options := request.IsEdns0()
 	overUDP := w.RemoteAddr().Network() == "udp"
-	if c.dead || c.noEDNS && options != nil && overUDP {
+	if c.dead || overUDP && (c.noUDP || c.noEDNS && options != nil) {
 		return
 	}
 	if c.delay > 0 {
@@ -145,6 +148,8 @@ func (c *cloud) fill(reply *dns.Msg, name string, qtype uint16) {
 		reply.Rcode = c.rcode
 	case c.aaaa != 0 && qtype == dns.TypeAAAA:
 		reply.Rcode = c.aaaa
+	case qtype == dns.TypeSOA && c.noSOA:
+		reply.Rcode = dns.RcodeServerFailure
 	case qtype == dns.TypeSOA:
 		reply.Answer = []dns.RR{c.soa(name)}
 	case name == "microsoft.com." && qtype == dns.TypeTXT:

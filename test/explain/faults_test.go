@@ -42,6 +42,17 @@ var faults = []fault{
 		doctor:  "privatelink.database.windows.net is not linked to the VNet of upstream azure, and names of database.windows.net must be private",
 	},
 	{
+		name:   "zone not linked, and such answers withheld",
+		inject: func(c *cloud) { delete(c.zones, "privatelink.database.windows.net.") },
+		body:   usual + "\nunlinked withhold", ask: db1,
+		explain: "unless the endpoint belongs to someone else; the answer is withheld, since \"unlinked withhold\" is set",
+	},
+	{
+		name:   "zone not linked, as far as can be told",
+		inject: func(c *cloud) { clear(c.zones); c.noSOA = true }, ask: db1,
+		explain: "the chain enters privatelink.database.windows.net but the answer is public: the zone is not linked to the VNet of upstream azure, or the endpoint belongs to someone else",
+	},
+	{
 		name:   "no zone linked at all",
 		inject: func(c *cloud) { clear(c.zones) },
 		ask:    db1, explain: "the zone is not linked", doctor: "none of the 8 zones looked at is linked to the VNet of upstream azure",
@@ -76,6 +87,10 @@ var faults = []fault{
 		ask: db1, explain: "upstream azure does not reply", doctor: "replies neither over UDP nor over TCP",
 	},
 	{
+		name: "UDP blocked", inject: func(c *cloud) { c.noUDP = true },
+		ask: db1, explain: "replies over TCP but not over UDP: let UDP port", doctor: "replies over TCP but not over UDP",
+	},
+	{
 		name: "TCP blocked", inject: func(c *cloud) { c.noTCP = true },
 		ask: "more.database.windows.net", explain: "replies over UDP but not over TCP, and this answer is too long for UDP", doctor: "replies over UDP but not over TCP",
 	},
@@ -103,6 +118,7 @@ var faults = []fault{
 		},
 		ask: db1, explain: "is linked and holds 198.51.100.4 for this name, which is in no range that counts as private: declare the range with \"private NETWORK\"",
 	},
+	{name: "no question", ask: db1 + " --type AXFR", explain: "AXFR is no question for data"},
 	{name: "direct lookup", ask: "v1.privatelink.vaultcore.azure.net", explain: "this is a direct lookup of a privatelink name, which the service's certificate does not carry: use v1.vault.azure.net"},
 	{
 		name: "AAAA refused", inject: func(c *cloud) { c.aaaa = dns.RcodeRefused },
@@ -121,10 +137,19 @@ var faults = []fault{
 		body: "upstream prod UP\nupstream test OTHER\nroute catalog prod test\nroute . prod", ask: db1,
 		explain: "site test took", doctor: "test 127.0.0.1", // the server's address follows
 	},
+	{
+		name: "silent site", second: &cloud{dead: true},
+		body: "upstream prod UP\nupstream test OTHER\nroute catalog prod test\nroute . prod", ask: db1,
+		explain: "site test did not answer", doctor: "test 127.0.0.1",
+	},
 	{name: "client not served", body: usual + "\nclients deny 10.66.0.0/16", ask: db1 + " --client 10.66.0.1", explain: "client 10.66.0.1 is not served here"},
 	{
 		name: "a downstream server that goes elsewhere", second: &cloud{resources: azure().resources}, ask: db1 + " --server OTHER",
 		explain: "\"privatelink-dns forwarders --services database.windows.net\" writes the forwarders",
+	},
+	{
+		name: "a downstream server that is silent", second: &cloud{dead: true}, ask: db1 + " --server OTHER",
+		explain: "this server has an answer; 127.0.0.1",
 	},
 	{
 		name: "somebody else's endpoint, answered publicly", second: &cloud{resources: azure().resources},
