@@ -27,7 +27,10 @@ type doctorOptions struct {
 	services []string
 	all      bool
 	asJSON   bool
-	machine  doctorMachine
+	names    []string
+	// certificates has private endpoints asked for theirs: all else is DNS.
+	certificates bool
+	machine      doctorMachine
 }
 
 // doctorMachine is what is looked at of the machine: the files of /proc are below proc.
@@ -35,23 +38,30 @@ type doctorMachine struct {
 	proc  string
 	now   func() time.Time
 	clock func() (synchronised, known bool)
+	// tlsPort is the port at which private endpoints show their certificates.
+	tlsPort string
 }
 
 func newDoctorCommand() *cobra.Command {
-	options := &doctorOptions{machine: doctorMachine{proc: "/proc", now: time.Now, clock: clockState}}
+	options := &doctorOptions{machine: doctorMachine{proc: "/proc", now: time.Now, clock: clockState, tlsPort: "443"}}
 	command := &cobra.Command{
-		Use:   "doctor",
+		Use:   "doctor [NAME...]",
 		Short: "Examine the machine, the upstream servers and the private zones",
 		Long: "Examine in less than a minute what the server needs: ports, file limits, socket buffers and the clock;\n" +
 			"each upstream server over UDP and TCP, its latency, EDNS and long answers; the budget; which privatelink\n" +
 			"zones are linked, at every site; and this server itself, asked as a client would. Each finding comes with\n" +
-			"the next step, and the last line names the worst. Each upstream server is asked a dozen questions,\n" +
-			"and for the SOA of each zone, 20 a second. Ends with 0 where all is well, 2 where something needs a look.",
+			"the next step, and the last line names the worst. Each NAME is explained, too: what is wrong with one name\n" +
+			"only is not found otherwise. Each upstream server is asked a dozen questions, and for the SOA of each\n" +
+			"zone, 20 a second; nothing is asked but DNS, unless --certificates is given. Ends with 0 where all is\n" +
+			"well, 2 where something needs a look.",
 		Example: "  privatelink-dns doctor -c /etc/privatelink-dns/Corefile\n" +
+			"  privatelink-dns doctor db1.database.windows.net v1.vault.azure.net --certificates\n" +
 			"  privatelink-dns doctor --services vault.azure.net,database.windows.net\n" +
 			"  privatelink-dns doctor --all --json | jq '.worst'",
-		Args: cobra.NoArgs,
-		RunE: func(command *cobra.Command, _ []string) error {
+		Args:              cobra.MaximumNArgs(mostNames),
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(command *cobra.Command, names []string) error {
+			options.names = names
 			return options.run(command.Context(), command.OutOrStdout(), command.ErrOrStderr())
 		},
 	}
@@ -60,6 +70,7 @@ func newDoctorCommand() *cobra.Command {
 	flags.StringVar(&options.stanza, "stanza", "", "the place of the stanza, such as Corefile:3, where there are several")
 	flags.StringSliceVarP(&options.services, "services", "s", usualNamespaces, "the public suffixes whose zones are tested for links")
 	flags.BoolVar(&options.all, "all", false, "test the zones of the whole catalog")
+	flags.BoolVar(&options.certificates, "certificates", false, "hold the certificate that the private endpoint of each NAME shows at port 443 against the name")
 	flags.BoolVar(&options.asJSON, "json", false, "print JSON")
 	command.MarkFlagsMutuallyExclusive("services", "all")
 	return command
@@ -74,6 +85,8 @@ type checkup struct {
 	running  bool
 	findings []finding
 	progress *progressLine
+	// explained are the names of the command line.
+	explained []*privatelink.Explanation
 }
 
 // finding is what one examination came to.
@@ -109,10 +122,14 @@ var examinations = []struct {
 	{"zones", (*checkup).examineZones},
 	{"overrides", (*checkup).examineOverrides},
 	{"downstream view", (*checkup).examineDownstream},
+	{"names", (*checkup).examineNames},
 	{"certificates", (*checkup).examineCertificates},
 }
 
 func (o *doctorOptions) run(ctx context.Context, out, messages io.Writer) error {
+	if err := checkNames(o.names); err != nil {
+		return err
+	}
 	stanza, err := readStanza(o.corefile, o.stanza)
 	if err != nil {
 		return err
@@ -148,8 +165,9 @@ func (o *doctorOptions) run(ctx context.Context, out, messages io.Writer) error 
 }
 
 // weights order the findings of one severity by how likely they are what somebody came
-// for: first what keeps answers away, then what may.
-var weights = []string{"upstreams", "budget", "zones", "downstream view", "ports", "server", "configuration", "overrides", "machine"}
+// for: first the names that were asked about, whose diagnosis tells the cause as well, then
+// what keeps answers away, then what may.
+var weights = []string{"names", "upstreams", "budget", "zones", "downstream view", "certificates", "ports", "server", "configuration", "overrides", "machine"}
 
 // worst is the gravest of the findings; one that says so where all is well.
 func (c *checkup) worst() finding {

@@ -1,11 +1,16 @@
 package main
 
 import (
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/privatelink-dns/privatelink-dns/plugin/privatelink"
 )
 
 // aMachine is a machine in good health, as far as the files of /proc tell; rmem is its
@@ -25,10 +30,10 @@ func aMachine(t *testing.T, rmem string) doctorMachine {
 	}
 }
 
-// diagnose runs doctor in the site at hand and returns what it prints.
-func diagnose(t *testing.T, machine doctorMachine, asJSON bool) (printed string, code int) {
+// diagnose runs doctor in the site at hand, on names, and returns what it prints.
+func diagnose(t *testing.T, machine doctorMachine, asJSON bool, names ...string) (printed string, code int) {
 	t.Helper()
-	options := &doctorOptions{corefile: "Corefile", services: usualNamespaces, machine: machine, asJSON: asJSON}
+	options := &doctorOptions{corefile: "Corefile", services: usualNamespaces, machine: machine, asJSON: asJSON, names: names}
 	var out, messages strings.Builder
 	if err := options.run(t.Context(), &out, &messages); err != nil {
 		if code = exitCode(err); err.Error() != "" {
@@ -100,5 +105,71 @@ func TestDoctorFindsThePortTaken(t *testing.T) {
 	printed, _ := diagnose(t, aMachine(t, "8388608"), false)
 	if !strings.HasSuffix(printed, "ports, udp 127.0.0.1:5353: in use by another process\n") {
 		t.Errorf("doctor says\n%s\nwant the port named last", printed)
+	}
+}
+
+func TestDoctorExplainsNames(t *testing.T) {
+	inSite(t, smallCloud(t))
+	printed, code := diagnose(t, aMachine(t, "212992"), false, "app1.azurewebsites.net", "db1.database.windows.net")
+	for _, want := range []string{
+		"\nnames\n  FAULT app1.azurewebsites.net: the chain enters privatelink.azurewebsites.net\n",
+		"  ok    db1.database.windows.net: all is well: the answer is private, 10.0.2.4\n",
+		"next: privatelink-dns explain app1.azurewebsites.net shows every step\n",
+	} {
+		if !strings.Contains(printed, want) {
+			t.Errorf("doctor says\n%s\nwant %q in it", printed, want)
+		}
+	}
+	lines := strings.Split(strings.TrimSpace(printed), "\n")
+	if last := lines[len(lines)-1]; code != codeFound || !strings.HasPrefix(last, "names, app1.azurewebsites.net: the chain enters") {
+		t.Errorf("doctor ends with %d and %q, want what is wrong with app1", code, last)
+	}
+	if got := run(t, "doctor", "two words"); got.code != codeFailed || !strings.Contains(got.err, `found name "two words"`) {
+		t.Errorf("doctor of no name = %+v, want code 1", got)
+	}
+}
+
+// A private endpoint has a certificate for the public name, and not for any other.
+func TestDoctorLooksAtCertificates(t *testing.T) {
+	endpoint := httptest.NewTLSServer(http.NotFoundHandler()) // its certificate is for example.com
+	defer endpoint.Close()
+	host, port, err := net.SplitHostPort(endpoint.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		name, port string
+		severity   privatelink.Severity
+		want       string
+	}{
+		{"example.com", port, privatelink.Fine, "carries the name"},
+		{"db1.privatelink.database.windows.net", port, privatelink.Warning, "is for another name: x509: certificate is valid for example.com"},
+		{"example.com", "0", skipped, "no certificate to be had"},
+	} {
+		c := &checkup{options: &doctorOptions{certificates: true, machine: doctorMachine{tlsPort: tc.port}}}
+		c.explained = []*privatelink.Explanation{{Name: tc.name + ".", Told: privatelink.ExplainedAnswer{Chain: []privatelink.ExplainedRecord{{Type: "A", Data: host, Private: true}}}}}
+		c.examineCertificates(t.Context())
+		if len(c.findings) != 1 || c.findings[0].Severity != tc.severity || !strings.Contains(c.findings[0].Text, tc.want) {
+			t.Errorf("the certificate of %s, port %s: %+v, want %s and %q", tc.name, tc.port, c.findings, tc.severity, tc.want)
+		}
+	}
+}
+
+func TestDoctorShowsItsProgressAndColours(t *testing.T) {
+	var out strings.Builder
+	progress := &progressLine{out: &out}
+	progress.show(5, 10, "zones")
+	progress.within("zones, 3 of 8")
+	progress.clear()
+	if want := "\r\x1b[K[==========          ] zones\r\x1b[K[==========          ] zones, 3 of 8\r\x1b[K"; out.String() != want {
+		t.Errorf("the progress is shown as %q, want %q", out.String(), want)
+	}
+	out.Reset()
+	c := &checkup{findings: []finding{{Check: "upstreams", Severity: privatelink.Fault, Text: "silent"}, {Check: "zones", Severity: privatelink.Warning, Text: "none"}, {Check: "machine", Severity: privatelink.Fine, Text: "kept"}}}
+	c.print(&out, paint{on: true})
+	for _, want := range []string{"\x1b[31mFAULT\x1b[0m silent", "\x1b[33mlook \x1b[0m none", "\x1b[32mok   \x1b[0m kept", "\x1b[31mupstreams, silent\x1b[0m\n"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("doctor prints %q in colour, want %q in it", out.String(), want)
+		}
 	}
 }

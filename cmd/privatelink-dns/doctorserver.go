@@ -150,8 +150,3 @@ func saidError(reply *dns.Msg) string {
 	}
 	return ""
 }
-
-// examineCertificates says what is not examined.
-func (c *checkup) examineCertificates(context.Context) {
-	c.add(skipped, "certificates", "", "the names on the certificates of private endpoints are not looked at: nothing is asked but DNS", "")
-}

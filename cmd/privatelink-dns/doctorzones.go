@@ -49,7 +49,7 @@ func (c *checkup) tellLinks(group string, links []privatelink.ZoneLink) {
 	case len(unknown) == len(links):
 		c.add(privatelink.Warning, "zones", group, "no question for a zone's SOA was answered, so nobody knows what is linked", "repair the upstream first")
 	case len(linked) == 0:
-		c.add(privatelink.Warning, "zones", group, fmt.Sprintf("none of the %s looked at is linked to the VNet of upstream %s", plural(len(links), "zone"), group), "link the private zones to that VNet, or ask a server that sees them; --services chooses the zones to look at")
+		c.add(privatelink.Warning, "zones", group, noneLinked(group, links), "link the private zones to that VNet, or ask a server that sees them; --services chooses the zones to look at")
 	default:
 		c.add(privatelink.Fine, "zones", group, fmt.Sprintf("linked: %s", strings.Join(linked, ", ")), "")
 	}
@@ -59,6 +59,14 @@ func (c *checkup) tellLinks(group string, links []privatelink.ZoneLink) {
 	if len(unknown) > 0 && len(unknown) < len(links) {
 		c.add(privatelink.Warning, "zones", group, fmt.Sprintf("no answer, so nobody knows whether they are linked: %s", strings.Join(unknown, ", ")), "")
 	}
+}
+
+// noneLinked says of a group that it sees no zone.
+func noneLinked(group string, links []privatelink.ZoneLink) string {
+	if len(links) == 1 {
+		return fmt.Sprintf("%s is not linked to the VNet of upstream %s, and no other zone was looked at", links[0].Zone, group)
+	}
+	return fmt.Sprintf("none of the %d zones looked at is linked to the VNet of upstream %s", len(links), group)
 }
 
 // compareSites tells of zones that several sites see: each may have a zone of its own.
