@@ -188,7 +188,11 @@ func FuzzReadQuery(f *testing.F) {
 		if unpacking := message.Unpack(packet); unpacking != nil {
 			return // miekg/dns reads the inside of options, which we pass over
 		}
-		if err := QueryOf(message, overTCP, &same); err != nil || same != q {
+		err = QueryOf(message, overTCP, &same)
+		if !q.ClientSubnet.IsValid() {
+			same.ClientSubnet = q.ClientSubnet // miekg/dns takes addresses of any length
+		}
+		if err != nil || same != q {
 			t.Fatalf("QueryOf = %+v, %v, want what ReadQuery read: %+v", same, err, q)
 		}
 	})
