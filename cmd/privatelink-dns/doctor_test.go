@@ -72,6 +72,31 @@ func TestDoctorPrints(t *testing.T) {
 	}
 }
 
+// Both sites have the zone of the databases, and only one that of the web sites.
+func TestDoctorComparesSites(t *testing.T) {
+	production := smallCloud(t)
+	inSite(t, production)
+	test := cloudOf(t, strings.ReplaceAll(zoneText, "ns1-01.azure-dns.com. msnhst.microsoft.com.", "azureprivatedns.net. azureprivatedns-host.microsoft.com."))
+	text, err := os.ReadFile("Corefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sites := strings.NewReplacer("upstream azure", "upstream test "+test+"\n        upstream production", "catalog azure", "catalog production test", "route . azure", "route . production")
+	if err := os.WriteFile("Corefile", []byte(sites.Replace(string(text))), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	printed, _ := diagnose(t, aMachine(t, "8388608"), false)
+	unwrapped := strings.Join(strings.Fields(printed), " ")
+	for _, want := range []string{
+		"ok privatelink.database.windows.net: production and test see it: one zone, or one for each; explain NAME tells what each says",
+		"ok privatelink.azurewebsites.net: only test sees it",
+	} {
+		if !strings.Contains(unwrapped, want) {
+			t.Errorf("doctor printed\n%s\nwithout %q", printed, want)
+		}
+	}
+}
+
 func TestDoctorHelp(t *testing.T) { runGolden(t, "doctor-help.golden", "doctor", "--help") }
 
 func TestDoctorLooksAtTheClock(t *testing.T) {

@@ -28,8 +28,14 @@ privatelink.azurewebsites.net. 10 IN SOA ns1-01.azure-dns.com. msnhst.microsoft.
 // smallCloud serves zoneText on loopback, over UDP and TCP, until the end of the test.
 func smallCloud(t *testing.T) string {
 	t.Helper()
+	return cloudOf(t, zoneText)
+}
+
+// cloudOf serves records likewise.
+func cloudOf(t *testing.T, text string) string {
+	t.Helper()
 	known := map[string][]dns.RR{}
-	parser := dns.NewZoneParser(strings.NewReader(zoneText+"microsoft.com. 60 IN TXT "+strings.Repeat(strings.Repeat("v", 99)+" ", 8)+"\n"), ".", "")
+	parser := dns.NewZoneParser(strings.NewReader(text+"microsoft.com. 60 IN TXT "+strings.Repeat(strings.Repeat("v", 99)+" ", 8)+"\n"), ".", "")
 	for record, ok := parser.Next(); ok; record, ok = parser.Next() {
 		known[record.Header().Name] = append(known[record.Header().Name], record)
 	}
