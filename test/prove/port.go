@@ -8,18 +8,23 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"sync"
 	"testing"
 )
 
+// given are the ports that were given out: proofs run at once, and a port stays free until
+// whoever asked for it listens there.
+var given sync.Map
+
 // freeAddress returns an address of loopback whose port is free for UDP and
-// TCP. The port lies below those that the kernel gives to clients, so that no
+// TCP, another one each time. The port lies below those that the kernel gives to clients, so that no
 // client takes it while a server restarts.
 func freeAddress(t testing.TB) netip.AddrPort {
 	t.Helper()
 	first := clientPorts(t)
 	for range 100 {
 		address := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(first/2+rand.IntN(first-first/2)))
-		if free(address) {
+		if _, before := given.LoadOrStore(address.Port(), true); !before && free(address) {
 			return address
 		}
 	}
