@@ -31,11 +31,8 @@ func (s *service) rebinds(o *outcome) bool {
 // answeredBy is the group that gave the answer, kept or new. A kept one of a fallback
 // has the route's own group otherwise.
 func (o *outcome) answeredBy() *upstream.Group {
-	switch o.fallback {
-	case afterMissing:
-		return o.route.missing
-	case afterOutage:
-		return o.route.outage
+	if o.fallback != noFallback {
+		return o.route.fallbackGroup(o.fallback)
 	}
 	return o.group
 }
