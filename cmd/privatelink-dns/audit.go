@@ -92,11 +92,7 @@ func (o *auditOptions) addFlags(command *cobra.Command) {
 }
 
 func (o *auditOptions) run(ctx context.Context, out, messages io.Writer) error {
-	stanza, err := readStanza(o.corefile, o.stanza)
-	if err != nil {
-		return err
-	}
-	opened, err := stanza.Open()
+	stanza, opened, err := openStanza(o.corefile, o.stanza)
 	if err != nil {
 		return err
 	}

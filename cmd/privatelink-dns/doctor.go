@@ -130,11 +130,7 @@ func (o *doctorOptions) run(ctx context.Context, out, messages io.Writer) error 
 	if err := checkNames(o.names); err != nil {
 		return err
 	}
-	stanza, err := readStanza(o.corefile, o.stanza)
-	if err != nil {
-		return err
-	}
-	opened, err := stanza.Open()
+	stanza, opened, err := openStanza(o.corefile, o.stanza)
 	if err != nil {
 		return err
 	}

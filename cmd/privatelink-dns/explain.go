@@ -116,16 +116,22 @@ func (o *explainOptions) askServer(request privatelink.ExplainRequest) (*private
 
 // askConfiguration explains by a Corefile and asks its upstreams from here.
 func (o *explainOptions) askConfiguration(request privatelink.ExplainRequest) (*privatelink.Explanation, error) {
-	stanza, err := readStanza(o.corefile, o.stanza)
-	if err != nil {
-		return nil, err
-	}
-	opened, err := stanza.Open()
+	_, opened, err := openStanza(o.corefile, o.stanza)
 	if err != nil {
 		return nil, err
 	}
 	defer opened.Close()
 	return opened.Explain(context.Background(), request)
+}
+
+// openStanza reads a stanza and opens it, for the caller to close.
+func openStanza(corefile, where string) (*privatelink.Stanza, *privatelink.Opened, error) {
+	stanza, err := readStanza(corefile, where)
+	if err != nil {
+		return nil, nil, err
+	}
+	opened, err := stanza.Open()
+	return stanza, opened, err
 }
 
 // readStanza reads a Corefile and takes the stanza at a place, or the only one.

@@ -36,11 +36,7 @@ func (o *replayOptions) respondent() (*respondent, error) {
 	if _, err := netip.ParseAddr(o.client); err != nil {
 		return nil, fmt.Errorf("--client: found %q, expected an IP address", o.client)
 	}
-	stanza, err := readStanza(o.corefile, o.stanza)
-	if err != nil {
-		return nil, err
-	}
-	opened, err := stanza.Open()
+	stanza, opened, err := openStanza(o.corefile, o.stanza)
 	if err != nil {
 		return nil, err
 	}
