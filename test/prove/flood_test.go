@@ -66,13 +66,17 @@ func (f *flood) end() {
 	f.reading.Wait()
 }
 
-// read counts the replies. None of the names exists.
+// read counts the replies. None of the names exists. What somebody else sends to the port,
+// a forger that tries all of them, would not reach a client that looks who it is from.
 func (f *flood) read() {
 	buffer := make([]byte, 4096)
 	for {
-		length, _, err := f.connection.ReadFromUDPAddrPort(buffer)
+		length, from, err := f.connection.ReadFromUDPAddrPort(buffer)
 		if err != nil {
 			return
+		}
+		if netip.AddrPortFrom(from.Addr().Unmap(), from.Port()) != f.server {
+			continue
 		}
 		reply := new(dns.Msg)
 		if reply.Unpack(buffer[:length]) != nil {
