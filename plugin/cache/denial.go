@@ -15,6 +15,9 @@ const denialShare = 8
 // section 5). An NXDOMAIN behind a chain is about another name and does not say so, and
 // one to a question for DS is the word of the zone above.
 func (c *Cache) putDenial(key *Key, entry Entry) {
+	if entry.Kind() != NXDomain && !c.denials.Load() {
+		return // there is none, and this is none
+	}
 	name := key.Question.Name()
 	hash := c.hashName(name, key)
 	s := c.shardOf(hash)

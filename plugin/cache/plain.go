@@ -72,7 +72,7 @@ func (p *plain) follow(owner string) string {
 			return owner
 		}
 		ttl := min(p.maximum, ttlOf(cname))
-		target := dns.CanonicalName(cname.Target)
+		target := wire.CanonicalName(cname.Target)
 		p.add(owner, dns.TypeCNAME, ttl)
 		start := p.size
 		p.addName(target)

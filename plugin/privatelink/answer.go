@@ -185,13 +185,13 @@ func (s *service) refresh(o *outcome, failure cache.Entry) (asks bool) {
 // asks yet is asked in a goroutine of its own, or here, before join returns; urgent is
 // its flight's.
 func (s *service) join(ctx context.Context, o *outcome, here bool, urgent chan struct{}) (joined *flight[*outcome], shared bool) {
-	epoch := s.cache.Epoch()
-	key := flightKey{o.query.key, o.route.id, epoch}
+	epoch, name := s.cache.Epoch(), strings.Clone(o.query.name)
+	key := keyOfFlight(name, o, epoch)
 	if joined, shared = s.flights.board(key, urgent); shared {
 		return joined, true
 	}
 	landed := &outcome{query: o.query, match: o.match, route: o.route}
-	landed.query.name, landed.query.asked, landed.query.packet = strings.Clone(o.query.name), nil, nil
+	landed.query.name, landed.query.asked, landed.query.packet = name, nil, nil
 	ask := func() (*outcome, error) { return s.askUpstream(ctx, landed, epoch), nil }
 	if here {
 		s.flights.run(key, joined, ask)
@@ -232,12 +232,21 @@ const flightTime = replyTime - 50*time.Millisecond
 // another route: the least that RFC 9520 section 3.2 allows.
 const tailHold = time.Second
 
-// flightKey is the same for questions that share an upstream question.
+// flightKey is the same for questions that share an upstream question. It says what
+// their cache.Key says, which has room for the longest name in place of a string: a map
+// would keep that apart.
 type flightKey struct {
-	question cache.Key
-	route    uint32
+	name, view    string
+	qtype, qclass uint16
+	do, cd        bool
+	route         uint32
 	// epoch parts the questions before a flush from those after it.
 	epoch uint64
+}
+
+func keyOfFlight(name string, o *outcome, epoch uint64) flightKey {
+	asked := &o.query.key
+	return flightKey{name, asked.View, asked.Question.Type, asked.Question.Class, asked.DO, asked.CD, o.route.id, epoch}
 }
 
 // askUpstream asks and keeps what comes, unless answers were flushed meanwhile: then

@@ -132,7 +132,7 @@ func TestRefreshThatSomebodyWaitsForIsUrgent(t *testing.T) {
 	asked, _ := askAt(t, handler, name, 0)
 	service := handler.current.Load().service
 	urgent := make(chan struct{})
-	service.flights.board(flightKey{asked.query.key, asked.route.id, service.cache.Epoch()}, urgent)
+	service.flights.board(keyOfFlight(asked.query.name, asked, service.cache.Epoch()), urgent)
 	for range 2 {
 		again := &outcome{query: asked.query, match: asked.match, route: asked.route}
 		service.fetch(t.Context(), again, 0)

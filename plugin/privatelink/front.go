@@ -207,7 +207,7 @@ func (l *datagramLoop) Answer(datagram []byte, peer batch.Peer, buffer []byte) [
 }
 
 // Flush implements batch.Worker.
-func (l *datagramLoop) Flush() {}
+func (l *datagramLoop) Flush() { l.next() }
 
 // datagramAsker is who sent a datagram.
 type datagramAsker struct {

@@ -28,6 +28,8 @@ type readLoop struct {
 	asked    wire.Query
 	name     []byte
 	record   querylog.Record
+	// received is when the messages at hand came; zero before it was looked up.
+	received time.Time
 	// appender is this loop's way into log, that of the handler served last.
 	appender *querylog.Appender
 	log      *querylog.Log
@@ -59,8 +61,15 @@ func (l *readLoop) answerMessage(message []byte, from asker, buffer []byte) []by
 	if reply, limited := serving.limit(&l.asked, from, buffer); limited {
 		return reply
 	}
+	if inet := l.asked.Question.Class == dns.ClassINET; err != nil || !inet {
+		return l.answerUnusual(serving, err, inet, message, from, buffer)
+	}
+	return l.answer(serving, l.read(message, from, false), from, buffer)
+}
+
+// answerUnusual is answerMessage for what is no query of the Internet class or has an error.
+func (l *readLoop) answerUnusual(serving *serving, err error, inet bool, message []byte, from asker, buffer []byte) []byte {
 	rcode, broken := brokenQueries[err]
-	inet := l.asked.Question.Class == dns.ClassINET
 	switch {
 	// A malformed query whose question can be read is refused in the line, which
 	// counts and logs it.
@@ -96,14 +105,21 @@ func (s *serving) appendBroken(buffer []byte, asked *wire.Query, rcode int, mess
 // passedOpcodes are the operations besides QUERY that CoreDNS hands to plugins.
 var passedOpcodes = [16]bool{dns.OpcodeNotify: true, dns.OpcodeUpdate: true}
 
+// next is to be called when messages are received: they have come by now, and the clock
+// is looked at once for all of them.
+func (l *readLoop) next() { l.received = time.Time{} }
+
 // read makes a query of what has just been read. It lasts until the next message.
 func (l *readLoop) read(message []byte, from asker, malformed bool) query {
+	if l.received.IsZero() {
+		l.received = time.Now()
+	}
 	l.name = l.asked.Question.AppendPresentation(l.name[:0])
 	return query{
 		asked: &l.asked, key: cache.KeyOf(&l.asked, ""),
 		name:  unsafe.String(unsafe.SliceData(l.name), len(l.name)),
 		qtype: l.asked.Question.Type, qclass: l.asked.Question.Class, malformed: malformed,
-		client: from.client(), server: from.server(), transport: from.transport(), arrived: time.Now(),
+		client: from.client(), server: from.server(), transport: from.transport(), arrived: l.received,
 		packet: message, size: len(message),
 	}
 }
@@ -122,16 +138,17 @@ func (l *readLoop) answer(serving *serving, q query, from asker, buffer []byte) 
 		o.stop(dns.RcodeServerFailure, dns.ExtendedErrorCodeOther, "too many questions are waiting for an upstream")
 	}
 	c.service.judge(o)
-	reply, counted := serving.finish(c, o, buffer)
+	now := time.Now()
+	reply, counted := serving.finish(c, o, buffer, now)
 	if counted {
-		l.logTo(serving.handler.log, reply[len(buffer):])
+		l.logTo(serving.handler.log, reply[len(buffer):], now)
 	}
 	return reply
 }
 
 // logTo logs the query at hand. The loop has a way of its own into the log of the
 // handler it serves for.
-func (l *readLoop) logTo(log *querylog.Log, reply []byte) {
+func (l *readLoop) logTo(log *querylog.Log, reply []byte, now time.Time) {
 	if l.log != log {
 		if l.appender != nil {
 			l.appender.Close()
@@ -142,15 +159,14 @@ func (l *readLoop) logTo(log *querylog.Log, reply []byte) {
 		}
 	}
 	if l.appender != nil {
-		l.outcome.fill(&l.record, reply, time.Now())
+		l.outcome.fill(&l.record, reply, now)
 		l.appender.Add(&l.record)
 	}
 }
 
-// finish makes the reply to a query whose outcome is known, and counts it, unless it is
-// a load balancer's probe.
-func (s *serving) finish(c *configuration, o *outcome, buffer []byte) (reply []byte, counted bool) {
-	now := time.Now()
+// finish makes the reply to a query whose outcome is known by now, and counts it, unless
+// it is a load balancer's probe.
+func (s *serving) finish(c *configuration, o *outcome, buffer []byte, now time.Time) (reply []byte, counted bool) {
 	c.service.remember(o, now)
 	reply = c.service.appendReply(buffer, o, now)
 	counted = o.query.client.Addr() != azureDNS
@@ -178,7 +194,7 @@ func (s *serving) wait(c *configuration, asked *outcome, from asker) bool {
 		defer recoverPanic(o.query.asked, to)
 		c.service.await(context.Background(), o)
 		c.service.judge(o)
-		reply, counted := s.finish(c, o, late.room[:0])
+		reply, counted := s.finish(c, o, late.room[:0], time.Now())
 		_ = to.reply(reply)
 		if counted {
 			s.handler.record(o, reply, time.Now())

@@ -23,7 +23,10 @@ type requestMetrics struct {
 	plugin string
 	// root are the series of the zone ".", which nearly all servers have alone, by
 	// transport.
-	root map[string]*zoneRequests
+	root struct{ udp, tcp *zoneRequests }
+	// names are those of all zones, which are all known when the first query is served;
+	// nil before.
+	names atomic.Pointer[[]string]
 }
 
 // zoneRequests are the series of one zone.
@@ -52,13 +55,11 @@ var knownTypes = [257]bool{
 const otherTypes = len(knownTypes) - 1
 
 func newRequestMetrics(metrics *coremetrics.Metrics, server string) *requestMetrics {
-	made := &requestMetrics{metrics: metrics, server: server, root: map[string]*zoneRequests{}}
+	made := &requestMetrics{metrics: metrics, server: server}
 	if metrics.Next != nil {
 		made.plugin = metrics.Next.Name()
 	}
-	for _, transport := range []string{"udp", "tcp"} {
-		made.root[transport] = made.zone(".", transport)
-	}
+	made.root.udp, made.root.tcp = made.zone(".", "udp"), made.zone(".", "tcp")
 	return made
 }
 
@@ -76,13 +77,26 @@ func (m *requestMetrics) zone(zone, transport string) *zoneRequests {
 
 // report counts a query and the sizes of its messages, as vars.Report does.
 func (m *requestMetrics) report(o *outcome, question, reply int, now time.Time) {
-	zone := m.root[o.query.transport]
-	if names := m.metrics.ZoneNames(); len(names) != 1 || names[0] != "." {
+	zone := m.root.udp
+	if o.query.transport == "tcp" {
+		zone = m.root.tcp
+	}
+	if names := m.zoneNames(); len(names) != 1 || names[0] != "." {
 		if name := plugin.Zones(names).Matches(strings.Clone(o.query.name)); name != "" && name != "." {
 			zone = m.zone(name, o.query.transport)
 		}
 	}
 	zone.report(o, question, reply, now)
+}
+
+// zoneNames are asked for once: it takes a lock that all cores share.
+func (m *requestMetrics) zoneNames() []string {
+	if names := m.names.Load(); names != nil {
+		return *names
+	}
+	names := m.metrics.ZoneNames()
+	m.names.Store(&names)
+	return names
 }
 
 func (z *zoneRequests) report(o *outcome, question, reply int, now time.Time) {

@@ -26,7 +26,7 @@ func TestResponsesNameThePluginBelowPrometheus(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			metrics := coremetrics.New("localhost:0")
 			metrics.Next = tc.next
-			got := newRequestMetrics(metrics, server).root["udp"].rcodeCounter(dns.RcodeRefused)
+			got := newRequestMetrics(metrics, server).root.udp.rcodeCounter(dns.RcodeRefused)
 			if want := vars.ResponseRcode.WithLabelValues(server, ".", "", "REFUSED", tc.want); got != want {
 				t.Errorf("rcodeCounter() = %v, want the series of plugin %q: %v", got.Desc(), tc.want, want.Desc())
 			}

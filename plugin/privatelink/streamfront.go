@@ -25,6 +25,7 @@ func newStreamLoop(f *front) *streamLoop { return &streamLoop{readLoop: readLoop
 // Answer implements stream.Worker.
 func (l *streamLoop) Answer(message []byte, from *stream.Connection, buffer []byte) []byte {
 	l.from.connection = from
+	l.next()
 	return l.answerMessage(message, &l.from, buffer)
 }
 

@@ -48,7 +48,7 @@ func follow(name string, answer []dns.RR) Chain {
 		if cname == nil {
 			break
 		}
-		owner = dns.CanonicalName(cname.Target)
+		owner = wire.CanonicalName(cname.Target)
 		chain.Links = append(chain.Links, Link{Target: owner, TTL: time.Duration(cname.Hdr.Ttl) * time.Second})
 	}
 	if cnameAt(owner, answer) != nil {

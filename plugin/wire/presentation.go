@@ -1,5 +1,12 @@
 package wire
 
+import (
+	"strings"
+	"unicode/utf8"
+
+	"github.com/miekg/dns"
+)
+
 // AppendPresentation appends the question's name as miekg/dns prints it, lower
 // case and fully qualified, and returns the longer buffer. It appends nothing
 // where q has no name, and allocates nothing where the buffer has room for 1004
@@ -54,6 +61,23 @@ func appendCharacter(buffer []byte, c byte) []byte {
 	default:
 		return append(buffer, c)
 	}
+}
+
+// CanonicalName returns a fully qualified name in presentation form with its ASCII letters
+// in lower case, as dns.CanonicalName does, for a fraction of the work: the name itself
+// where they are.
+func CanonicalName(name string) string {
+	lowered := true
+	for i := range len(name) {
+		if name[i] >= utf8.RuneSelf {
+			return dns.CanonicalName(name)
+		}
+		lowered = lowered && lower(name[i]) == name[i]
+	}
+	if lowered {
+		return name
+	}
+	return strings.ToLower(name)
 }
 
 // SameName reports whether a name in presentation form, in any case, is another one,
