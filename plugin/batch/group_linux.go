@@ -91,12 +91,22 @@ func (g *Group) Serve(newWorker func(loop int) Worker) {
 }
 
 // Reply sends a late reply to a peer, from the address and socket its datagram came to.
-// It waits while the socket has no room. It works until Close.
+// Others that are ready in the same moment leave with it, in the call of whoever was
+// first; his is the error, and Stats counts for all. It waits while the socket has no
+// room. It works until Close.
 func (g *Group) Reply(peer Peer, datagram []byte) error {
 	if peer.loop < 0 || peer.loop >= len(g.loops) || !peer.Remote.IsValid() {
 		return errors.New("replying: the peer is none of this group's")
 	}
 	l := g.loops[peer.loop]
+	if len(datagram) == 0 || len(datagram) > maxLate || peer.Remote.Addr().Is6() && !l.ipv6 {
+		return l.replyAlone(peer, datagram)
+	}
+	return l.replyTogether(&peer, datagram)
+}
+
+// replyAlone sends a late reply that is unusual.
+func (l *loop) replyAlone(peer Peer, datagram []byte) error {
 	remote := peer.Remote
 	if remote.Addr().Is6() && remote.Addr().IsLinkLocalUnicast() {
 		zone := strconv.FormatUint(uint64(peer.scope), 10)

@@ -29,6 +29,7 @@ type loop struct {
 
 	in       *arrivals
 	out      *departures
+	late     lateReplies
 	peer     Peer // of the datagram at hand; Local is fixed unless it varies
 	received int  // what the last receive call brought
 	errno    syscall.Errno
@@ -228,24 +229,30 @@ func (l *loop) deliver() {
 // send sends what is left of the batch, and says whether it is done: if not, it is to be
 // called again when the socket has room. A message that cannot be sent is left out.
 func (l *loop) send(fd uintptr) bool {
+	return l.sendMessages(fd, l.out, &l.sent)
+}
+
+// sendMessages sends what is left of departures of which some were sent, and says whether
+// that is done.
+func (l *loop) sendMessages(fd uintptr, out *departures, sent *int) bool {
 	replies, failures := 0, 0
 	defer func() {
 		l.replies.Add(uint64(replies))
 		l.sendErrors.Add(uint64(failures))
 	}()
-	for l.sent < l.out.count {
-		n, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&l.out.messages[l.sent])),
-			uintptr(l.out.count-l.sent), unix.MSG_DONTWAIT, 0, 0)
+	for *sent < out.count {
+		n, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&out.messages[*sent])),
+			uintptr(out.count-*sent), unix.MSG_DONTWAIT, 0, 0)
 		switch errno {
 		case 0:
 			replies += int(n)
-			l.sent += int(n)
+			*sent += int(n)
 		case unix.EINTR:
 		case unix.EAGAIN:
 			return false
 		default: // the error of the first message that is left
 			failures++
-			l.sent++
+			*sent++
 		}
 	}
 	return true

@@ -136,6 +136,21 @@ func controlFor(peer Peer, ipv6 bool) (c control, length int) {
 	return c, unix.CmsgSpace(unix.SizeofInet6Pktinfo)
 }
 
+// setName writes the address of a peer as a socket of a family takes it, and returns its
+// length.
+func setName(name *unix.RawSockaddrInet6, peer *Peer, ipv6 bool) uint32 {
+	address, port := peer.Remote.Addr(), hostOrder(peer.Remote.Port())
+	if !ipv6 {
+		*(*unix.RawSockaddrInet4)(unsafe.Pointer(name)) = unix.RawSockaddrInet4{Family: unix.AF_INET, Port: port, Addr: address.As4()}
+		return unix.SizeofSockaddrInet4
+	}
+	*name = unix.RawSockaddrInet6{Family: unix.AF_INET6, Port: port, Addr: address.As16()}
+	if address.Is6() && address.IsLinkLocalUnicast() {
+		name.Scope_id = peer.scope
+	}
+	return unix.SizeofSockaddrInet6
+}
+
 // hostOrder is a port as socket addresses hold it, in network order, as a number.
 func hostOrder(port uint16) uint16 {
 	return binary.BigEndian.Uint16((*[2]byte)(unsafe.Pointer(&port))[:])
@@ -154,11 +169,16 @@ type departures struct {
 
 func newDepartures() *departures {
 	d := new(departures)
+	d.prepare()
+	return d
+}
+
+// prepare sets the pointers that stay.
+func (d *departures) prepare() {
 	for i := range d.messages {
 		d.messages[i].header.Iov = &d.vectors[i]
 		d.messages[i].header.SetIovlen(1)
 	}
-	return d
 }
 
 // room is where the next reply is written. There is room for MaxDatagram octets for
