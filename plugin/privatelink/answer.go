@@ -228,9 +228,11 @@ func (s *service) fetch(ctx context.Context, o *outcome, patience time.Duration)
 // have to reply, so that they, and whoever asks next, know what became of it.
 const flightTime = replyTime - 50*time.Millisecond
 
-// tailHold is how long a question is not asked again after its chain's tail failed on
-// another route: the least that RFC 9520 section 3.2 allows.
-const tailHold = time.Second
+// failureHold is how long a question is not asked again that failed, with nothing else to
+// be told: the least that RFC 9520 section 3.2 allows. Who asks is told of the failure
+// until then though the upstream may be well again, and of a name that is asked once a
+// second an upstream feels nothing.
+const failureHold = time.Second
 
 // flightKey is the same for questions that share an upstream question. It says what
 // their cache.Key says, which has room for the longest name in place of a string: a map
@@ -291,11 +293,12 @@ func (s *service) entryOf(landed *outcome, way *route, asked time.Time) (cache.E
 	stored, bounds := s.now(), s.lifetimes(landed)
 	if landed.answer == nil && landed.route != way {
 		// A tail failed, on a route whose return nobody who asks for the head looks for.
-		bounds.FailureTTL, bounds.RefreshHold = min(bounds.FailureTTL, tailHold), min(bounds.RefreshHold, tailHold)
+		bounds.FailureTTL, bounds.RefreshHold = min(bounds.FailureTTL, failureHold), min(bounds.RefreshHold, failureHold)
 	}
 	if isOutage(landed.failure) {
 		// Silence is as old as its question, so that a return since then counts.
 		took := stored.Sub(asked)
+		took = (took + time.Second - 1).Truncate(time.Second) // it is kept in whole ones
 		stored, bounds.FailureTTL, bounds.RefreshHold = asked, bounds.FailureTTL+took, bounds.RefreshHold+took
 	}
 	return cache.Make(&landed.query.key, reply, meta, bounds, stored)
@@ -321,7 +324,7 @@ func (s *service) lifetimes(o *outcome) cache.Lifetimes {
 	}
 	bounds := cache.Lifetimes{
 		MaxTTL: 24 * time.Hour, MaxNegativeTTL: time.Hour, MaxStale: 24 * time.Hour,
-		FailureTTL: 5 * time.Second, RefreshHold: 30 * time.Second,
+		FailureTTL: failureHold, RefreshHold: 30 * time.Second,
 	}
 	if o.fallback == afterOutage { // the route's own servers are back soon
 		bounds.MaxTTL, bounds.MaxNegativeTTL = time.Minute, 10*time.Second
