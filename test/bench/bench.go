@@ -199,7 +199,7 @@ func (b *bench) choosePlace(c *cell) error {
 	if err != nil {
 		return err
 	}
-	c.place = place{program: b.program, upstream: b.address, directory: directory}
+	c.place = place{program: b.program, upstream: b.address, directory: directory, protected: b.protected}
 	ports := []*netip.AddrPort{&c.place.address, &c.place.metrics}
 	if b.profile {
 		ports = append(ports, &c.place.profiles)

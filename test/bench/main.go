@@ -8,7 +8,7 @@
 // It sees every server as a process behind a UDP port of loopback, all started
 // in the same way. It must not treat ours differently from any other.
 //
-//	go run ./test/bench [-rounds 5] [-seconds 1.25] [-calm 0s] [-only REGEXP] [-out DIR] [-profile]
+//	go run ./test/bench [-rounds 5] [-seconds 1.25] [-calm 0s] [-only REGEXP] [-out DIR] [-profile] [-protected]
 //
 // It exits with 1 only where it could not measure; a bound that is not reached
 // is a line of the report.
@@ -35,6 +35,8 @@ type options struct {
 	only    *regexp.Regexp
 	out     string // the directory of the report
 	profile bool
+	// protected: our server has every protection on.
+	protected bool
 }
 
 func main() {
@@ -104,6 +106,7 @@ func parseOptions(arguments []string) (options, error) {
 	only := flags.String("only", "", "measure only what matches, as WORKLOAD/SUBJECT")
 	flags.StringVar(&chosen.out, "out", "test/bench", "the directory for RESULTS.md and results.json")
 	flags.BoolVar(&chosen.profile, "profile", false, "print where our server spends its time, after the measurements")
+	flags.BoolVar(&chosen.protected, "protected", false, "our server with every protection on; the report is PROTECTED.md and protected.json")
 	if err := flags.Parse(arguments); err != nil {
 		return chosen, err
 	}

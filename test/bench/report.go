@@ -18,14 +18,18 @@ import (
 func (b *bench) report() error {
 	text := b.markdown()
 	fmt.Print(text)
-	if err := os.WriteFile(filepath.Join(b.out, "RESULTS.md"), []byte(text), 0o644); err != nil {
+	table, data := "RESULTS.md", "results.json"
+	if b.protected {
+		table, data = "PROTECTED.md", "protected.json"
+	}
+	if err := os.WriteFile(filepath.Join(b.out, table), []byte(text), 0o644); err != nil {
 		return err
 	}
 	figures, err := json.MarshalIndent(b.figures(), "", "  ")
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(b.out, "results.json"), append(figures, '\n'), 0o644)
+	return os.WriteFile(filepath.Join(b.out, data), append(figures, '\n'), 0o644)
 }
 
 func (b *bench) markdown() string {
@@ -33,6 +37,9 @@ func (b *bench) markdown() string {
 	fmt.Fprintf(&out, "# Results of `make bench`\n\nWritten by the program; [README.md](README.md) says what the figures mean. %s, %d rounds, %s at full speed and %s at a fixed load each, %s.\n",
 		b.started.UTC().Format("2006-01-02 15:04 UTC"), b.rounds, b.length, b.length/2, machine())
 	fmt.Fprintf(&out, "Median of the rounds, and the least and the most in brackets. %s.\n", strings.Join(versions(), ", "))
+	if b.protected {
+		out.WriteString("\nOurs has every protection on: rate limits, cookies, a budget, withheld private addresses, zones that are served locally.\n")
+	}
 	if len(b.left) > 0 {
 		slices.Sort(b.left)
 		fmt.Fprintf(&out, "Not installed, and so left out: %s.\n", strings.Join(slices.Compact(b.left), ", "))

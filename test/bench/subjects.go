@@ -18,6 +18,7 @@ type place struct {
 	metrics   netip.AddrPort // a free port for a server that exports metrics
 	profiles  netip.AddrPort // a free port for Go's profiles; invalid for none
 	upstream  netip.AddrPort
+	protected bool // our server has every protection on
 }
 
 // write writes a file into the place's directory and returns its path.
@@ -83,6 +84,14 @@ func configureOurs(full bool, routes int) func(*place) ([]string, error) {
 		stanza := []string{
 			"upstream up " + p.upstream.String(), "route catalog up", "route . up",
 			"clients stub " + stubClient, fmt.Sprintf("cache %d", kept),
+		}
+		if p.protected {
+			secret, err := p.write("secret", "000102030405060708090a0b0c0d0e0f\n")
+			if err != nil {
+				return nil, err
+			}
+			stanza[0] += " budget=100000/16000 withhold-private"
+			stanza = append(stanza, "ratelimit 1000000", "cookies "+secret, "locally-served all")
 		}
 		if routes > 0 {
 			path, err := p.write("rules.yaml", rules(routes))
