@@ -43,6 +43,9 @@ const (
 	fromPrefetch cacheState = "prefetch"
 )
 
+// cacheStates are all of them, the usual ones first.
+var cacheStates = [...]cacheState{fromCache, fromUpstream, fromStale, fromFailure, fromShared, fromPrefetch}
+
 // recall finds a kept answer that can be told without waiting for a fresh one. It
 // reports false where there is none, and leaves in the outcome what there is.
 func (s *service) recall(o *outcome) (settled bool) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -101,7 +102,7 @@ type metrics struct {
 	routed     map[*route]prometheus.Counter
 	servers    map[serverKey]*serverMetrics
 	fallbacks  map[fallback]prometheus.Counter
-	cached     map[cacheState]prometheus.Counter
+	cached     []prometheus.Counter // in the order of cacheStates
 	*signals
 }
 
@@ -132,7 +133,7 @@ func (h *Handler) put(s *service, c *collectors) {
 }
 
 func newMetrics(s *service, c *collectors) *metrics {
-	m := &metrics{collectors: c, signals: s.signals, routed: map[*route]prometheus.Counter{}, servers: map[serverKey]*serverMetrics{}, fallbacks: map[fallback]prometheus.Counter{}, cached: map[cacheState]prometheus.Counter{}}
+	m := &metrics{collectors: c, signals: s.signals, routed: map[*route]prometheus.Counter{}, servers: map[serverKey]*serverMetrics{}, fallbacks: map[fallback]prometheus.Counter{}}
 	for _, namespace := range s.catalog.Namespaces() {
 		m.namespaces = append(m.namespaces, namespace.Suffix)
 	}
@@ -157,8 +158,8 @@ func newMetrics(s *service, c *collectors) *metrics {
 	for _, way := range []fallback{afterMissing, afterOutage} {
 		m.fallbacks[way] = c.fallbacks.WithLabelValues(string(way))
 	}
-	for _, state := range []cacheState{fromUpstream, fromCache, fromStale, fromFailure, fromShared, fromPrefetch} {
-		m.cached[state] = c.cached.WithLabelValues(string(state))
+	for _, state := range cacheStates {
+		m.cached = append(m.cached, c.cached.WithLabelValues(string(state)))
 	}
 	for _, server := range s.lease.endpoints {
 		m.servers[keyOf(server.address, server.transport)] = newServerMetrics(server, c)
@@ -206,8 +207,8 @@ func (m *metrics) count(o *outcome) {
 		m.collectors.uncatalogued.Inc()
 		m.noteUncatalogued(o)
 	}
-	if counter, cached := m.cached[o.cacheState]; cached {
-		counter.Inc()
+	if state := slices.Index(cacheStates[:], o.cacheState); state >= 0 {
+		m.cached[state].Inc()
 	}
 	if o.fallback != noFallback {
 		m.fallbacks[o.fallback].Inc()

@@ -71,11 +71,6 @@ func (o *outcome) answered() bool { return o.entry.Exists() }
 // tells reports whether the client is given it.
 func (o *outcome) tells() bool { return o.answered() && !o.withheld }
 
-// restart makes an outcome ready for the next query of a read loop.
-func (o *outcome) restart(q query, known *findings) {
-	*o = outcome{query: q, findings: known}
-}
-
 // lateAnswer is what one who waits for an answer needs, in one piece of memory that is
 // used again.
 type lateAnswer struct {

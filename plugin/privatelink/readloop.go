@@ -13,7 +13,6 @@ import (
 	"github.com/coredns/coredns/plugin/metrics/vars"
 	"github.com/miekg/dns"
 
-	"github.com/privatelink-dns/privatelink-dns/plugin/cache"
 	"github.com/privatelink-dns/privatelink-dns/plugin/querylog"
 	"github.com/privatelink-dns/privatelink-dns/plugin/wire"
 )
@@ -64,7 +63,7 @@ func (l *readLoop) answerMessage(message []byte, from asker, buffer []byte) []by
 	if inet := l.asked.Question.Class == dns.ClassINET; err != nil || !inet {
 		return l.answerUnusual(serving, err, inet, message, from, buffer)
 	}
-	return l.answer(serving, l.read(message, from, false), from, buffer)
+	return l.answer(serving, message, false, from, buffer)
 }
 
 // answerUnusual is answerMessage for what is no query of the Internet class or has an error.
@@ -80,7 +79,7 @@ func (l *readLoop) answerUnusual(serving *serving, err error, inet bool, message
 	case errors.Is(err, wire.ErrOpcode), errors.Is(err, wire.ErrUnusual), !inet:
 		return l.pass(serving, message, from, buffer)
 	}
-	return l.answer(serving, l.read(message, from, err != nil), from, buffer)
+	return l.answer(serving, message, err != nil, from, buffer)
 }
 
 // brokenQueries are answered with an rcode and nothing else.
@@ -109,31 +108,33 @@ var passedOpcodes = [16]bool{dns.OpcodeNotify: true, dns.OpcodeUpdate: true}
 // is looked at once for all of them.
 func (l *readLoop) next() { l.received = time.Time{} }
 
-// read makes a query of what has just been read. It lasts until the next message.
-func (l *readLoop) read(message []byte, from asker, malformed bool) query {
+// begin makes an outcome for what has just been read, in place: it is large, and copies
+// would be a tenth of an answer. It lasts until the next message.
+func (l *readLoop) begin(message []byte, malformed bool, from asker) *outcome {
 	if l.received.IsZero() {
 		l.received = time.Now()
 	}
 	l.name = l.asked.Question.AppendPresentation(l.name[:0])
-	return query{
-		asked: &l.asked, key: cache.KeyOf(&l.asked, ""),
-		name:  unsafe.String(unsafe.SliceData(l.name), len(l.name)),
-		qtype: l.asked.Question.Type, qclass: l.asked.Question.Class, malformed: malformed,
-		client: from.client(), server: from.server(), transport: from.transport(), arrived: l.received,
-		packet: message, size: len(message),
-	}
+	o := &l.outcome
+	*o = outcome{findings: &l.findings}
+	q := &o.query
+	q.asked, q.packet, q.size, q.malformed = &l.asked, message, len(message), malformed
+	q.key.Question, q.key.DO, q.key.CD = l.asked.Question, l.asked.DO, l.asked.CD
+	q.name = unsafe.String(unsafe.SliceData(l.name), len(l.name))
+	q.qtype, q.qclass = l.asked.Question.Type, l.asked.Question.Class
+	q.client, q.server, q.transport, q.arrived = from.client(), from.server(), from.transport(), l.received
+	return o
 }
 
 // answer puts a query through the line.
-func (l *readLoop) answer(serving *serving, q query, from asker, buffer []byte) []byte {
-	l.outcome.restart(q, &l.findings)
-	o, c := &l.outcome, serving.handler.current.Load()
+func (l *readLoop) answer(serving *serving, message []byte, malformed bool, from asker, buffer []byte) []byte {
+	o, c := l.begin(message, malformed, from), serving.handler.current.Load()
 	if !c.service.settle(o) {
 		if serving.wait(c, o, from) {
 			return buffer
 		}
 		if current := l.front.serving.Load(); current != serving {
-			return l.answer(current, q, from, buffer) // a reload came between
+			return l.answer(current, message, malformed, from, buffer) // a reload came between
 		}
 		o.stop(dns.RcodeServerFailure, dns.ExtendedErrorCodeOther, "too many questions are waiting for an upstream")
 	}
