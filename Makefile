@@ -60,13 +60,14 @@ bench-memory: ## resident bytes of a kept answer, with a million of them
 	$(GO) run ./test/memory
 
 .PHONY: prove
-prove: tools build ## the long proofs: budget, storm, outage, leaks, query log, memory; figures as JSON in figures/ (PROVE=short for a minute of them)
+prove: tools build ## the long proofs: budget, storm, outage, leaks, query log, memory, image; figures as JSON in figures/ (PROVE=short for a minute of them)
 	mkdir -p figures
 	PROVE=$(or $(PROVE),full) PROVE_FIGURES=$(CURDIR)/figures $(GO) test -count=1 -v -timeout 40m ./test/prove
 	DIFFERENTIAL=$(or $(PROVE),full) $(GO) test -count=1 -timeout 40m $(PROCESSES)
 	PROVE=$(or $(PROVE),full) PROVE_FIGURES=$(CURDIR)/figures $(GO) test -count=1 -v -run 'TestLargeLog$$' ./plugin/logreport
 	test/fuzz.sh 60s ./plugin/wire ./plugin/cache | grep -vE '^(fuzz: elapsed|PASS)'
 	$(GO) run ./test/memory
+	test/image.sh
 
 .PHONY: soak
 soak: tools build ## mixed load, random faults, an attacker and a flood, for SOAK (10m); a table of memory, goroutines and files
@@ -89,6 +90,10 @@ licences: ## write LICENCES.md anew, after a change in go.mod
 .PHONY: reproduce
 reproduce: ## build what is committed twice, in different places, and compare
 	@test/reproduce.sh
+
+.PHONY: image-check
+image-check: ## build the container image with buildah, look at what is in it, and run it (as root)
+	@test/image.sh
 
 .PHONY: clean
 clean: ## remove what was built
