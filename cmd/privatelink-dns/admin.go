@@ -154,7 +154,9 @@ func newCacheFlushCommand(client *adminClient) *cobra.Command {
 	command := &cobra.Command{
 		Use: "flush NAME", Short: "Forget the answers for a name, or for a suffix and all below it", Args: cobra.ExactArgs(1),
 		Long: "Forget the answers for a name, under all types, so that the next question is asked upstream: after a private\n" +
-			"endpoint was created or moved. Clients and resolvers keep what they were told for as long as its TTL says.",
+			"endpoint was created or moved. Answers for other names go, too, where their chain of CNAMEs leads through it:\n" +
+			"the private name takes its public name along. NAME is whole, with or without its final dot. Clients and\n" +
+			"resolvers keep what they were told for as long as its TTL says.",
 		ValidArgsFunction: cobra.NoFileCompletions,
 		Example:           "  privatelink-dns cache flush db1.database.windows.net\n  privatelink-dns cache flush --suffix database.windows.net",
 		RunE: func(command *cobra.Command, arguments []string) error {
@@ -163,12 +165,27 @@ func newCacheFlushCommand(client *adminClient) *cobra.Command {
 			if printed, err := client.do(command.OutOrStdout(), http.MethodDelete, path, &flushed); printed || err != nil {
 				return err
 			}
-			fmt.Fprintln(command.OutOrStdout(), plural(flushed.Removed, "answer"), "forgotten")
+			fmt.Fprintln(command.OutOrStdout(), describeFlushed(flushed, bareName(arguments[0]), suffix))
 			return nil
 		},
 	}
 	command.Flags().BoolVar(&suffix, "suffix", false, "the name and everything below it")
 	return command
+}
+
+// describeFlushed says what became of a flush.
+func describeFlushed(flushed privatelink.Flushed, name string, suffix bool) string {
+	switch {
+	case flushed.Removed == 0 && suffix:
+		return "nothing to forget: no answer is kept for " + name + " or a name below it, and no chain leads there"
+	case flushed.Removed == 0:
+		return "nothing to forget: no answer is kept for " + name + ", and no chain leads there; --suffix takes the names below it, too"
+	case flushed.Through == flushed.Removed:
+		return plural(flushed.Removed, "answer") + " forgotten, for other names whose chain leads there"
+	case flushed.Through > 0:
+		return fmt.Sprintf("%s forgotten, %d of them for other names whose chain leads there", plural(flushed.Removed, "answer"), flushed.Through)
+	}
+	return plural(flushed.Removed, "answer") + " forgotten"
 }
 
 // unlessUp is nil where every server is up.

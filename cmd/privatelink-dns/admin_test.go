@@ -20,7 +20,8 @@ func TestAdminCommandsEndWithWhatTheyFound(t *testing.T) {
 		{"cache get db1.database.windows.net", codeFailed, ""},
 		{"cache get db1.database.windows.net --json", codeFailed, "[]"},
 		{"cache stats --json", 0, `"entries":0`},
-		{"cache flush db1.database.windows.net", 0, "0 answers forgotten"},
+		{"cache flush DB1.database.windows.net.", 0, "nothing to forget: no answer is kept for db1.database.windows.net, and no chain leads there; --suffix"},
+		{"cache flush --suffix database.windows.net", 0, "nothing to forget: no answer is kept for database.windows.net or a name below it"},
 	} {
 		t.Run(tc.arguments, func(t *testing.T) {
 			got := run(t, append(strings.Fields(tc.arguments), "--state", state)...)
@@ -48,6 +49,21 @@ func TestAdminCommandsEndWithWhatTheyFound(t *testing.T) {
 		}
 		if code != tc.wantCode {
 			t.Errorf("upstreams with a server that is %s ends with %d, want %d", tc.state, code, tc.wantCode)
+		}
+	}
+}
+
+func TestFlushTellsWhatWasForgotten(t *testing.T) {
+	for _, tc := range []struct {
+		flushed privatelink.Flushed
+		want    string
+	}{
+		{privatelink.Flushed{Removed: 1}, "1 answer forgotten"},
+		{privatelink.Flushed{Removed: 3, Through: 2}, "3 answers forgotten, 2 of them for other names whose chain leads there"},
+		{privatelink.Flushed{Removed: 2, Through: 2}, "2 answers forgotten, for other names whose chain leads there"},
+	} {
+		if got := describeFlushed(tc.flushed, "db1.privatelink.database.windows.net", false); got != tc.want {
+			t.Errorf("describeFlushed(%+v) = %q, want %q", tc.flushed, got, tc.want)
 		}
 	}
 }

@@ -25,26 +25,37 @@ func (c *Cache) Lookup(name string) ([]Entry, error) {
 	return found, nil
 }
 
+// Flushed is what Flush removed.
+type Flushed struct {
+	// Own is how many answers and failures of the name itself, or of those at and below
+	// the suffix, were removed.
+	Own int
+	// Through has an element for each other answer that was removed because its chain of
+	// CNAME records leads through them: the name of its question, as miekg/dns prints it.
+	Through []string
+}
+
+// Count is how many answers and failures were removed.
+func (f *Flushed) Count() int { return f.Own + len(f.Through) }
+
 // Flush removes the answers and failures of a name, or, where suffix is true, of a
-// name and all names below it, and returns how many. The name is fully qualified,
-// in any case; "." as a suffix is everything. What was asked upstream before may
-// still come in with the old answer: that it was asked in another Epoch tells.
+// name and all names below it, and the answers of other names whose chain leads through
+// them. The name is fully qualified, in any case; "." as a suffix is everything. What was
+// asked upstream before may still come in with the old answer: that it was asked in
+// another Epoch tells. It looks through the whole cache; queries wait for a shard only
+// while its entries are listed and removed, not while they are read.
 // The error wraps wire.ErrName, and then nothing is removed.
-func (c *Cache) Flush(name string, suffix bool) (int, error) {
+func (c *Cache) Flush(name string, suffix bool) (Flushed, error) {
 	wanted, err := wire.NewQuestion(name, dns.TypeA, dns.ClassINET)
 	if err != nil {
-		return 0, err
+		return Flushed{}, err
 	}
 	c.epoch.Add(1)
-	matches := func(name []byte) bool { return bytes.Equal(name, wanted.Name()) }
-	if suffix {
-		matches = func(name []byte) bool { return isBelow(name, wanted.Name()) }
-	}
-	flushed := 0
+	f := flushing{name: wanted.Name(), suffix: suffix}
 	for _, s := range c.shards {
-		flushed += s.flush(matches)
+		f.empty(s)
 	}
-	return flushed, nil
+	return f.done, nil
 }
 
 // Epoch is how many times Flush was called.
@@ -71,27 +82,6 @@ func (s *shard) lookup(matches func(name []byte) bool) []Entry {
 		}
 	}
 	return found
-}
-
-func (s *shard) flush(matches func(name []byte) bool) int {
-	s.mutex.Lock()
-	defer s.mutex.Unlock()
-	flushed := 0
-	for _, from := range [...]*list{s.answers, s.failures} {
-		for _, hash := range from.Keys() {
-			if value, ok := from.Peek(hash); ok && matches(value.entry.name()) {
-				from.Remove(hash)
-				flushed++
-			}
-		}
-	}
-	for _, hash := range s.denials.Keys() {
-		if value, ok := s.denials.Peek(hash); ok && matches(value.entry.name()) {
-			s.denials.Remove(hash)
-		}
-	}
-	s.stats.Flushed += uint64(flushed)
-	return flushed
 }
 
 // usable returns the answers that can be used at a time, the least recently used

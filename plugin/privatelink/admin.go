@@ -54,9 +54,11 @@ type UpstreamState struct {
 	Refused     uint64 `json:"refused"`
 }
 
-// Flushed is how many answers a flush removed.
+// Flushed is how many answers a flush removed, in all and of them those of other names,
+// whose chain leads through what was flushed.
 type Flushed struct {
 	Removed int `json:"removed"`
+	Through int `json:"through"`
 }
 
 // admin answers on a unix socket for the life of the process.
@@ -140,7 +142,7 @@ func (a *admin) keptAnswers(w http.ResponseWriter, r *http.Request) {
 
 // flush forgets a name or, with suffix=true, everything at and below it.
 func (a *admin) flush(w http.ResponseWriter, r *http.Request) {
-	removed, err := a.shared.flush(nameOf(r), r.URL.Query().Get("suffix") == "true")
+	flushed, err := a.shared.flush(nameOf(r), r.URL.Query().Get("suffix") == "true")
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
@@ -148,7 +150,7 @@ func (a *admin) flush(w http.ResponseWriter, r *http.Request) {
 	if err := a.shared.saveAnswers(a.directory, a.shared.answersNow()); err != nil {
 		clog.NewWithPlugin(pluginName).Warningf("a crash within %s brings back what was flushed: %s", saveInterval, err)
 	}
-	answerJSON(w, Flushed{Removed: removed})
+	answerJSON(w, Flushed{Removed: flushed.Count(), Through: len(flushed.Through)})
 }
 
 // nameOf is the name that a request is about. Without one it is no name at all: the
@@ -161,13 +163,15 @@ func nameOf(r *http.Request) string {
 	return dns.CanonicalName(name)
 }
 
-// flush forgets the answers of a name, and which site owns it: who flushes knows that
-// something has changed.
-func (s *slot) flush(name string, suffix bool) (removed int, err error) {
-	if removed, err = s.answersNow().Flush(name, suffix); err == nil {
+// flush forgets the answers of a name, those that lead through it, and which sites own
+// them: who flushes knows that something has changed.
+func (s *slot) flush(name string, suffix bool) (cache.Flushed, error) {
+	flushed, err := s.answersNow().Flush(name, suffix)
+	if err == nil {
 		s.owners.flush(name, suffix)
+		s.owners.flushAll(flushed.Through)
 	}
-	return removed, err
+	return flushed, err
 }
 
 func describe(entry cache.Entry) KeptAnswer {

@@ -69,6 +69,10 @@ func TestAdminShowsAndFlushesWhatIsKept(t *testing.T) {
 	if status := admin(http.MethodDelete, "/cache/answers?name=database.windows.net&suffix=true", &flushed); status != http.StatusOK || flushed.Removed != 1 {
 		t.Errorf("flush of the suffix = %d, %d removed; want one", status, flushed.Removed)
 	}
+	ask(t, run.handler, "10.30.0.4", "db1.database.windows.net.", dns.TypeA)
+	if admin(http.MethodDelete, "/cache/answers?name=db1.privatelink.database.windows.net", &flushed); flushed != (Flushed{Removed: 1, Through: 1}) {
+		t.Errorf("flush of the private name = %+v; want the answer for the public one gone", flushed)
+	}
 	if admin(http.MethodGet, "/cache/answers?name=db1.database.windows.net", &kept); len(kept) != 0 {
 		t.Errorf("after the flush %+v is kept, want nothing", kept)
 	}

@@ -72,6 +72,24 @@ func (m *owners) flush(name string, suffix bool) {
 	}
 }
 
+// flushAll forgets several names in every view.
+func (m *owners) flushAll(names []string) {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	if m.names == nil || len(names) == 0 {
+		return
+	}
+	gone := map[string]bool{}
+	for _, name := range names {
+		gone[name] = true
+	}
+	for _, known := range m.names.Keys() {
+		if gone[known.name] {
+			m.names.Remove(known)
+		}
+	}
+}
+
 func (m *owners) forget(name ownedName) {
 	m.mutex.Lock()
 	defer m.mutex.Unlock()

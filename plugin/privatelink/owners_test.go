@@ -16,6 +16,7 @@ func TestFlushForgetsTheOwner(t *testing.T) {
 		{"the name", name, false, "10.0.1.9"},
 		{"a suffix", "database.windows.net.", true, "10.0.1.9"},
 		{"everything", ".", true, "10.0.1.9"},
+		{"the name at the end of its chain", "db2.privatelink.database.windows.net.", false, "10.0.1.9"},
 		{"another name", "database.windows.net.", false, "10.0.2.4"},
 	}
 	for _, tc := range tests {

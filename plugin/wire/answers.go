@@ -75,6 +75,9 @@ func (r Record) Target(to *Name) bool {
 	return skipName(r.message, r.record.data()) <= r.record.end && to.expand(r.message, r.record.data())
 }
 
+// Wire is the name's octets. They are part of it and must not be changed.
+func (n *Name) Wire() []byte { return n.bytes[:n.length] }
+
 // AppendPresentation appends the name as miekg/dns prints it.
 func (n *Name) AppendPresentation(buffer []byte) []byte {
 	return appendPresentation(buffer, n.bytes[:n.length])
