@@ -110,7 +110,7 @@ func newOverrideListCommand(client *adminClient) *cobra.Command {
 func newOverrideRemoveCommand(client *adminClient) *cobra.Command {
 	var as string
 	command := &cobra.Command{
-		Use: "remove NAME", Short: "Answer a name as usual again", Args: cobra.ExactArgs(1),
+		Use: "remove NAME", Aliases: []string{"rm", "delete"}, Short: "Answer a name as usual again", Args: cobra.ExactArgs(1),
 		Long:              "End an override before its time. Clients that were told its answer may keep it for 30 seconds.",
 		Example:           "  privatelink-dns override remove db1.database.windows.net",
 		ValidArgsFunction: cobra.NoFileCompletions,

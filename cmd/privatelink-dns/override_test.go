@@ -138,6 +138,8 @@ func TestOverridesOfARunningServer(t *testing.T) {
 		{"a group", "add db2.database.windows.net resolve public --reason INC43 --as robin", []string{"resolve public until "}},
 		{"all", "list", []string{"NAME ", "db1.database.windows.net  A 10.0.2.4, AAAA fd00::4  3h59m", "kim (", "robin ("}},
 		{"all as JSON", "list --json", []string{`"name":"db1.database.windows.net.","a":["10.0.2.4"],"aaaa":["fd00::4"]`}},
+		{"another", "add db3.database.windows.net resolve public --reason INC43", []string{"resolve public until "}},
+		{"remove by its short name", "rm db3.database.windows.net", []string{"is answered as usual again"}},
 		{"remove", "remove DB1.database.windows.net.", []string{"db1.database.windows.net. is answered as usual again"}},
 	}
 	for _, step := range steps {
