@@ -134,13 +134,22 @@ func newCacheGetCommand(client *adminClient) *cobra.Command {
 				return err
 			}
 			for _, answer := range kept {
-				fmt.Fprintf(command.OutOrStdout(), "%s %s: %s, fresh for %s, of use for %s\n", answer.Name, answer.Type, answer.Kind, left(answer.Expires), left(answer.StaleUntil))
-				for _, record := range answer.Records {
-					fmt.Fprintln(command.OutOrStdout(), "  "+record)
-				}
+				printKept(command.OutOrStdout(), answer)
 			}
 			return nil
 		},
+	}
+}
+
+// printKept writes a kept answer with its records, or a failure with its reason.
+func printKept(out io.Writer, answer privatelink.KeptAnswer) {
+	if answer.Reason != "" {
+		fmt.Fprintf(out, "%s %s: %s, told for %s: %s\n", bareName(answer.Name), answer.Type, answer.Kind, max(time.Until(answer.Expires), 0).Round(100*time.Millisecond), answer.Reason)
+		return
+	}
+	fmt.Fprintf(out, "%s %s: %s, fresh for %s, of use for %s\n", bareName(answer.Name), answer.Type, answer.Kind, left(answer.Expires), left(answer.StaleUntil))
+	for _, record := range answer.Records {
+		fmt.Fprintln(out, "  "+record)
 	}
 }
 

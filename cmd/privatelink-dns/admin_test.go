@@ -67,3 +67,22 @@ func TestFlushTellsWhatWasForgotten(t *testing.T) {
 		}
 	}
 }
+
+// A failure that is kept tells why wherever it is shown.
+func TestKeptFailuresTellTheirReason(t *testing.T) {
+	const reason = `group "azure": 168.63.129.16:53/udp no reply`
+	var out strings.Builder
+	printKept(&out, privatelink.KeptAnswer{Name: "db1.database.windows.net.", Type: "A", Kind: "failure", Reason: reason})
+	if want := "db1.database.windows.net A: failure, told for 0s: " + reason + "\n"; out.String() != want {
+		t.Errorf("cache get prints %q, want %q", out.String(), want)
+	}
+	for told, want := range map[string]string{
+		"failed 0.4 s ago: " + reason: "the question failed 0.4 s ago: " + reason + "; clients are told so, and nobody is asked",
+		"":                            "the question failed a moment ago; clients are told so, and nobody is asked",
+	} {
+		x := &privatelink.Explanation{Told: privatelink.ExplainedAnswer{Cache: "failed", Error: told}}
+		if got := cacheLine(x); got != want {
+			t.Errorf("the cache step of explain = %q, want %q", got, want)
+		}
+	}
+}

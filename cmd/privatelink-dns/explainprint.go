@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -163,7 +164,7 @@ func cacheLine(x *privatelink.Explanation) string {
 	case "stale":
 		return fmt.Sprintf("a kept answer (%s, %s), %s old, expired %s ago: clients are told this one, as stale", told.Kind, told.Verdict, span(told.Age), span(-told.Left))
 	case "failed":
-		return "the question failed a moment ago: clients are told so, and nobody is asked"
+		return "the question " + cmp.Or(told.Error, "failed a moment ago") + "; clients are told so, and nobody is asked"
 	case "":
 		return "not looked at"
 	}

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -241,6 +242,33 @@ func TestLookupAndFlush(t *testing.T) {
 	}
 	if _, err := newCache().Flush("no..name.", false); err == nil {
 		t.Error("Flush of what is no name gave no error")
+	}
+}
+
+func TestAFailureKeepsItsReason(t *testing.T) {
+	key := keyOf(t, db1, dns.TypeA)
+	failure := mustMake(t, key, dns.RcodeServerFailure, start, nil, nil)
+	long := strings.Repeat("é", 200)
+	for _, tc := range []struct{ name, reason, want string }{
+		{"none", "", ""},
+		{"a short one", "10.0.0.4:53/udp no reply", "10.0.0.4:53/udp no reply"},
+		{"a long one", long, long[:254]},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			c := newCache()
+			c.Put(failure.WithReason("another").WithReason(tc.reason))
+			kept := expect(t, c, key, time.Second, Failed).Failure
+			if got := string(kept.AppendReason(nil)); got != tc.want {
+				t.Errorf("AppendReason() = %q, want %q", got, tc.want)
+			}
+			if string(kept.Message()) != string(failure.Message()) || !wire.Whole(kept.Message()) {
+				t.Errorf("Message() = %x with a reason, want %x", kept.Message(), failure.Message())
+			}
+		})
+	}
+	answer := addressEntry(t, key, 10, start)
+	if told := answer.WithReason("x"); !told.Same(answer) || len(told.AppendReason(nil)) > 0 {
+		t.Error("an answer was given a reason")
 	}
 }
 

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"encoding/binary"
+	"strings"
 	"time"
 	"unsafe"
 
@@ -56,7 +57,8 @@ type Entry struct {
 }
 
 // The block: fixed fields, the view's name, and the message, whose question is
-// part of the key.
+// part of the key. Behind the message of a failure stand its reason and the reason's
+// length in one octet; failures are in no snapshot.
 const (
 	atStored   = 0  // int64, nanoseconds since 1970
 	atLife     = 8  // uint32, seconds
@@ -98,7 +100,40 @@ func (e Entry) Kept() bool { return e.block[atFlags]&flagKept != 0 }
 
 // Message returns the answer in the form that wire.AppendReply takes. It is part
 // of the entry and must not be changed.
-func (e Entry) Message() []byte { return e.block[atView+int(e.block[atViewSize]):] }
+func (e Entry) Message() []byte {
+	end := len(e.block)
+	if e.block[atKind] == uint8(Failure) {
+		end -= 1 + int(e.block[end-1])
+	}
+	return e.block[atView+int(e.block[atViewSize]) : end]
+}
+
+// maxReasonSize is what one octet counts, and what an extended error tells.
+const maxReasonSize = 255
+
+// WithReason returns the failure with what failed, in a line of text for people, which is
+// cut at 255 octets. An answer has no reason and is returned as it is.
+func (e Entry) WithReason(text string) Entry {
+	if e.Kind() != Failure {
+		return e
+	}
+	if len(text) > maxReasonSize {
+		text = strings.ToValidUTF8(text[:maxReasonSize], "")
+	}
+	without := len(e.block) - 1 - int(e.block[len(e.block)-1])
+	block := make([]byte, 0, without+len(text)+1)
+	block = append(append(block, e.block[:without]...), text...)
+	return Entry{block: append(block, byte(len(text)))}
+}
+
+// AppendReason appends what failed, nothing where nobody said or where there is an answer.
+func (e Entry) AppendReason(buffer []byte) []byte {
+	if e.Kind() != Failure {
+		return buffer
+	}
+	end := len(e.block) - 1
+	return append(buffer, e.block[end-int(e.block[end]):end]...)
+}
 
 // Kind returns what sort of answer this is.
 func (e Entry) Kind() Kind { return Kind(e.block[atKind]) }
@@ -203,7 +238,11 @@ func newEntry(key *Key, kind Kind, kept bool, meta Meta, times life, now time.Ti
 		flags |= flagKept
 	}
 	view := key.View[:min(len(key.View), maxViewSize)]
-	block := make([]byte, atView, atView+len(view)+len(packed))
+	size := atView + len(view) + len(packed)
+	if kind == Failure {
+		size++
+	}
+	block := make([]byte, atView, size)
 	binary.LittleEndian.PutUint64(block[atStored:], uint64(now.UnixNano()))
 	binary.LittleEndian.PutUint32(block[atLife:], times.fresh)
 	binary.LittleEndian.PutUint32(block[atStale:], times.stale)
@@ -213,8 +252,8 @@ func newEntry(key *Key, kind Kind, kept bool, meta Meta, times life, now time.Ti
 	binary.LittleEndian.PutUint32(block[atGroup:], meta.Group)
 	binary.LittleEndian.PutUint32(block[atSite:], meta.Site)
 	block[atViewSize] = uint8(len(view))
-	block = append(block, view...)
-	return Entry{block: append(block, packed...)}
+	block = append(append(block, view...), packed...)
+	return Entry{block: block[:size]} // of a failure, the reason's length is 0
 }
 
 // name returns the question's name in the message, in wire form.

@@ -35,6 +35,8 @@ type KeptAnswer struct {
 	StaleUntil time.Time `json:"stale_until"`
 	// Records are its records in presentation form, with their TTLs when stored.
 	Records []string `json:"records"`
+	// Reason is what failed, empty but for a failure.
+	Reason string `json:"reason,omitempty"`
 }
 
 // UpstreamState is what is known of an upstream server, as the admin socket shows it.
@@ -179,6 +181,7 @@ func describe(entry cache.Entry) KeptAnswer {
 	kept := KeptAnswer{
 		Name: key.Question.Presentation(), Type: dns.Type(key.Question.Type).String(), Kind: entry.Kind().String(),
 		Expires: entry.Expires(), StaleUntil: entry.StaleUntil(), Records: []string{},
+		Reason: string(entry.AppendReason(nil)),
 	}
 	message := new(dns.Msg)
 	if message.Unpack(entry.Message()) != nil {

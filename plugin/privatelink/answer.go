@@ -272,6 +272,9 @@ func (s *service) askUpstream(ctx context.Context, landed *outcome, epoch uint64
 		landed.fail(fmt.Errorf("group %q: %w", way.group.Name, err))
 		return landed
 	}
+	if landed.answer == nil {
+		entry = entry.WithReason(landed.extendedError.Text)
+	}
 	if epoch == s.cache.Epoch() {
 		s.cache.Put(entry)
 	}

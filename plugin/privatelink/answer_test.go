@@ -2,6 +2,7 @@ package privatelink
 
 import (
 	"net/netip"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -158,14 +159,42 @@ func TestStaleEndsAfterAnHourForPrivateAnswers(t *testing.T) {
 	}
 }
 
+func TestFailedAgo(t *testing.T) {
+	question, err := wire.NewQuestion("db1.database.windows.net.", dns.TypeA, dns.ClassINET)
+	if err != nil {
+		t.Fatal(err)
+	}
+	failure, err := cache.Make(&cache.Key{Question: question}, &dns.Msg{MsgHdr: dns.MsgHdr{Rcode: dns.RcodeServerFailure}}, cache.Meta{}, cache.Lifetimes{FailureTTL: 5 * time.Second}, start)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		reason string
+		after  time.Duration
+		want   string
+	}{
+		{"10.0.0.4:53/udp no reply", 420 * time.Millisecond, "failed 0.4 s ago: 10.0.0.4:53/udp no reply"},
+		{"", 12 * time.Second, "failed 12.0 s ago"},
+		{"", time.Millisecond, "failed 0.1 s ago"},
+	} {
+		if got := failedAgo(failure.WithReason(tc.reason), start.Add(tc.after)); got != tc.want {
+			t.Errorf("failedAgo(%q) after %s = %q, want %q", tc.reason, tc.after, got, tc.want)
+		}
+	}
+}
+
 func TestFailureIsRememberedForASecond(t *testing.T) {
 	upstream := newChanging(t, servfail)
 	handler := newHandler(t, upstream.address, "", longAgo)
 	askAt(t, handler, "db1.database.windows.net.", 0)
 	asked := upstream.asked.Load()
 	o, reply := askAt(t, handler, "db1.database.windows.net.", failureHold-time.Millisecond)
-	if code, _ := extendedError(reply); o.cacheState != fromFailure || code != 13 || upstream.asked.Load() != asked {
+	code, text := extendedError(reply)
+	if o.cacheState != fromFailure || code != 13 || upstream.asked.Load() != asked {
 		t.Errorf("state %q, EDE %d, asked %d times more; want %q, 13, none", o.cacheState, code, upstream.asked.Load()-asked, fromFailure)
+	}
+	if when, why, _ := strings.Cut(text, " s ago: "); !strings.HasPrefix(when, "failed ") || !strings.HasPrefix(why, `group "azure": `+upstream.address+"/udp SERVFAIL") {
+		t.Errorf("the extended error says %q, want when and why it failed", text)
 	}
 	upstream.answerWith(sql["db1.database.windows.net. A"])
 	if _, reply := askAt(t, handler, "db1.database.windows.net.", failureHold); lastAddress(reply) != "10.0.2.4" {

@@ -209,9 +209,7 @@ func (s *service) describeAnswer(o *outcome, now time.Time) ExplainedAnswer {
 	for _, attempt := range o.attempts() {
 		described.Attempts = append(described.Attempts, attempt.String())
 	}
-	if o.failure != nil {
-		described.Error = o.failure.Error()
-	}
+	described.Error = describeError(o)
 	if !o.answered() {
 		return described
 	}
@@ -222,6 +220,18 @@ func (s *service) describeAnswer(o *outcome, now time.Time) ExplainedAnswer {
 	}
 	described.Chain = s.describeChain(o, o.entry)
 	return described
+}
+
+// describeError is why there is no answer, or when and why there was none: a failure that
+// is kept tells it as its extended error. It is empty where there is one.
+func describeError(o *outcome) string {
+	switch {
+	case o.failure != nil:
+		return o.failure.Error()
+	case o.cacheState == fromFailure && !o.withheld:
+		return o.extendedError.Text
+	}
+	return ""
 }
 
 func seconds(d time.Duration) float64 { return d.Round(time.Millisecond).Seconds() }

@@ -2,6 +2,7 @@ package privatelink
 
 import (
 	"errors"
+	"strconv"
 	"strings"
 	"time"
 
@@ -145,14 +146,27 @@ func (o *outcome) fail(err error) {
 	o.stop(dns.RcodeServerFailure, code, err.Error())
 }
 
-// stopAgain tells a failure that is kept: what the server said of it, if that was more
-// than silence.
+// stopAgain tells a failure that is kept, when and why, with the code of what the server
+// said of it, if that was more than silence.
 func (o *outcome) stopAgain(failure cache.Entry) {
 	code := dns.ExtendedErrorCodeCachedError
 	if meta := failure.Meta(); meta.Flags&toldError != 0 && meta.ExtendedError != dns.ExtendedErrorCodeNetworkError && meta.ExtendedError != dns.ExtendedErrorCodeNoReachableAuthority {
 		code = meta.ExtendedError
 	}
-	o.stop(dns.RcodeServerFailure, code, "an upstream failed on this question a moment ago")
+	o.stop(dns.RcodeServerFailure, code, failedAgo(failure, o.query.arrived))
+}
+
+// failedAgo tells of a kept failure: "failed 0.4 s ago: 10.0.0.4:53/udp no reply".
+func failedAgo(failure cache.Entry, now time.Time) string {
+	var room [320]byte
+	text := append(room[:0], "failed "...)
+	text = strconv.AppendFloat(text, max(failure.Age(now).Seconds(), 0.1), 'f', 1, 64)
+	text = append(text, " s ago: "...)
+	before := len(text)
+	if text = failure.AppendReason(text); len(text) == before {
+		text = text[:before-len(": ")]
+	}
+	return string(text)
 }
 
 // adopt takes over what a shared question brought. It is shared: nothing in it
