@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"net/url"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"text/tabwriter"
@@ -195,50 +194,4 @@ func describeFlushed(flushed privatelink.Flushed, name string, suffix bool) stri
 		return fmt.Sprintf("%s forgotten, %d of them for other names whose chain leads there", plural(flushed.Removed, "answer"), flushed.Through)
 	}
 	return plural(flushed.Removed, "answer") + " forgotten"
-}
-
-// unlessUp is nil where every server is up.
-func unlessUp(states []privatelink.UpstreamState) error {
-	if slices.ContainsFunc(states, func(state privatelink.UpstreamState) bool { return state.State != "up" }) {
-		return findingError("")
-	}
-	return nil
-}
-
-// milliseconds is "-" for a server that never replied.
-func milliseconds(seconds float64) string {
-	if seconds == 0 {
-		return "-"
-	}
-	return fmt.Sprintf("%.1f ms", seconds*1000)
-}
-
-func newUpstreamsCommand() *cobra.Command {
-	client := &adminClient{}
-	command := &cobra.Command{
-		Use: "upstreams", Short: "Show the health, latency and load of each upstream server", Args: cobra.NoArgs,
-		Long: "Show whether each upstream server of the running server is up, its smoothed round trip and what 95 of 100 stay\n" +
-			"within, what it is sent each second, and how many questions wait for its budget or were refused for it.\n" +
-			"Ends with 0 where all are up, 2 where one is not.",
-		Example: "  privatelink-dns upstreams\n  privatelink-dns upstreams --json | jq -r '.[] | select(.state != \"up\") | .server'",
-		RunE: func(command *cobra.Command, _ []string) error {
-			var states []privatelink.UpstreamState
-			printed, err := client.do(command.OutOrStdout(), http.MethodGet, "/upstreams", &states)
-			if err != nil {
-				return err
-			}
-			if printed {
-				return unlessUp(states)
-			}
-			table := tabwriter.NewWriter(command.OutOrStdout(), 0, 0, 2, ' ', 0)
-			fmt.Fprintln(table, "SERVER\tSTATE\tROUND TRIP\tP95\tQUERIES/S\tOUTSTANDING\tWAITING\tREFUSED")
-			for _, state := range states {
-				fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d\t%d\t%d\t%d\n", state.Server, state.State,
-					milliseconds(state.RTTSeconds), milliseconds(state.P95Seconds), state.PerSecond, state.Outstanding, state.Waiting, state.Refused)
-			}
-			return errors.Join(table.Flush(), unlessUp(states))
-		},
-	}
-	client.addFlags(command)
-	return command
 }

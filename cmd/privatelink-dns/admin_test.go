@@ -53,6 +53,22 @@ func TestAdminCommandsEndWithWhatTheyFound(t *testing.T) {
 	}
 }
 
+func TestUpstreamsShowGroupAndTier(t *testing.T) {
+	var out strings.Builder
+	states := []privatelink.UpstreamState{
+		{Server: "10.0.0.4:53", State: "up", Groups: []privatelink.UpstreamGroup{{Name: "hub", Tier: 1}}},
+		{Server: "10.0.0.5:53", State: "up", Groups: []privatelink.UpstreamGroup{{Name: "edge", Tier: 1}, {Name: "hub", Tier: 2}}},
+	}
+	if err := printUpstreams(&out, states); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"SERVER       GROUP      TIER           STATE  ", "10.0.0.4:53  hub        1              up  ", "10.0.0.5:53  edge, hub  1, 2 (backup)  up  "} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("upstreams prints\n%s\nwant %q in it", out.String(), want)
+		}
+	}
+}
+
 func TestFlushTellsWhatWasForgotten(t *testing.T) {
 	for _, tc := range []struct {
 		flushed privatelink.Flushed

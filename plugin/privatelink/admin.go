@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -42,6 +41,8 @@ type KeptAnswer struct {
 // UpstreamState is what is known of an upstream server, as the admin socket shows it.
 type UpstreamState struct {
 	Server string `json:"server"`
+	// Groups are those that the server is in, sorted by tier and name.
+	Groups []UpstreamGroup `json:"groups"`
 	// State is up, suspected or down; Since when it is up or down, zero for always.
 	State string    `json:"state"`
 	Since time.Time `json:"since,omitzero"`
@@ -54,6 +55,13 @@ type UpstreamState struct {
 	Outstanding int    `json:"outstanding"`
 	Waiting     int    `json:"waiting"`
 	Refused     uint64 `json:"refused"`
+}
+
+// UpstreamGroup is a group that a server is in, and its tier there: 1 for those that are
+// asked first, 2 for the first backup.
+type UpstreamGroup struct {
+	Name string `json:"name"`
+	Tier int    `json:"tier"`
 }
 
 // Flushed is how many answers a flush removed, in all and of them those of other names,
@@ -197,31 +205,4 @@ func (s *slot) answersNow() *cache.Cache {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	return s.answers
-}
-
-func (s *slot) upstreamStates() []UpstreamState {
-	s.mutex.Lock()
-	defer s.mutex.Unlock()
-	states := []UpstreamState{}
-	for endpoint, shared := range s.servers {
-		health, stats := shared.server.Health(), shared.server.Stats()
-		state := UpstreamState{
-			Server: endpoint.String(), State: stateOf(health), Since: health.Since,
-			RTTSeconds: health.RTT.Seconds(), P95Seconds: health.P95.Seconds(),
-			PerSecond: stats.PerSecond, Outstanding: stats.Outstanding, Waiting: stats.Waiting, Refused: stats.Refused,
-		}
-		states = append(states, state)
-	}
-	slices.SortFunc(states, func(a, b UpstreamState) int { return compareServers(a.Server, b.Server) })
-	return states
-}
-
-// compareServers sorts addresses as addresses, and the others behind them by text.
-func compareServers(a, b string) int {
-	left, leftErr := netip.ParseAddrPort(a)
-	right, rightErr := netip.ParseAddrPort(b)
-	if leftErr == nil && rightErr == nil {
-		return left.Compare(right)
-	}
-	return strings.Compare(a, b)
 }

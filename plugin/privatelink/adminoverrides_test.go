@@ -141,8 +141,8 @@ func TestAdminSaysWhatWillNotSurvive(t *testing.T) {
 func TestGroupNamesFollowTheLeases(t *testing.T) {
 	shared := newSlot()
 	first, second := &lease{}, &lease{}
-	shared.nameGroups(first, []string{"azure", "public"})
-	shared.nameGroups(second, []string{"corp", "azure"})
+	shared.nameGroups(first, map[string]*groupConfig{"azure": {}, "public": {}})
+	shared.nameGroups(second, map[string]*groupConfig{"corp": {}, "azure": {}})
 	if got := strings.Join(shared.groupNames(), " "); got != "azure corp public" {
 		t.Errorf("groups %s, want azure corp public", got)
 	}

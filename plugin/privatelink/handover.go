@@ -58,9 +58,9 @@ type slot struct {
 	// handedOver counts the queries that fronts handed over.
 	handedOver atomic.Uint64
 	// overrides are kept in the first state directory; groups are the upstream
-	// groups of each configuration that they can lead to.
+	// groups of each configuration that they can lead to, by name.
 	overrides override.Store
-	groups    map[*lease][]string
+	groups    map[*lease]map[string]*groupConfig
 	// claims are the servers by the name of their group, of the first stanza that has
 	// such a group since commit.
 	claims map[string]string
@@ -107,7 +107,7 @@ type lease struct {
 }
 
 func newSlot() *slot {
-	made := &slot{servers: map[endpoint]*sharedServer{}, starting: map[*lease]func(){}, fronts: map[string]*front{}, groups: map[*lease][]string{}, claims: map[string]string{}, handlers: map[*Handler]string{}}
+	made := &slot{servers: map[endpoint]*sharedServer{}, starting: map[*lease]func(){}, fronts: map[string]*front{}, groups: map[*lease]map[string]*groupConfig{}, claims: map[string]string{}, handlers: map[*Handler]string{}}
 	binary.NativeEndian.PutUint64(made.cookies.Secret[:8], rand.Uint64())
 	binary.NativeEndian.PutUint64(made.cookies.Secret[8:], rand.Uint64())
 	return made

@@ -164,7 +164,7 @@ func (r *routes) redirects(groups map[string]*upstream.Group) map[string]*route 
 }
 
 // nameGroups notes which upstream groups a configuration has, until its lease ends.
-func (s *slot) nameGroups(held *lease, groups []string) {
+func (s *slot) nameGroups(held *lease, groups map[string]*groupConfig) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	s.groups[held] = groups
@@ -174,12 +174,13 @@ func (s *slot) nameGroups(held *lease, groups []string) {
 func (s *slot) groupNames() []string {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	var names []string
+	names := map[string]bool{}
 	for _, groups := range s.groups {
-		names = append(names, groups...)
+		for name := range groups {
+			names[name] = true
+		}
 	}
-	slices.Sort(names)
-	return slices.Compact(names)
+	return slices.Sorted(maps.Keys(names))
 }
 
 // restoreOverrides brings in the overrides of the process before, and tells of

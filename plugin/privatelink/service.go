@@ -88,7 +88,7 @@ func build(c *config, shared *slot) (*service, error) {
 	for name, written := range c.groups {
 		groups[name] = written.open(servers)
 	}
-	shared.nameGroups(held, c.order)
+	shared.nameGroups(held, c.groups)
 	ways, err := newRoutes(c, groups)
 	if err != nil {
 		shared.release(held)

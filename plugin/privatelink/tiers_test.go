@@ -31,6 +31,21 @@ func TestParseTiers(t *testing.T) {
 	}
 }
 
+// A server can be the backup of one group and the first of another.
+func TestAdminTellsGroupsAndTiers(t *testing.T) {
+	shared := newSlot()
+	buildOn(t, shared, "upstream hub 10.0.0.4 backup=10.0.0.5 backup=10.0.0.6\nupstream edge 10.0.0.5\nroute . hub\nroute corp.example edge")
+	states := shared.upstreamStates()
+	for server, want := range map[string][]UpstreamGroup{
+		"10.0.0.4:53": {{"hub", 1}}, "10.0.0.5:53": {{"edge", 1}, {"hub", 2}}, "10.0.0.6:53": {{"hub", 3}},
+	} {
+		index := slices.IndexFunc(states, func(state UpstreamState) bool { return state.Server == server })
+		if index < 0 || !slices.Equal(states[index].Groups, want) {
+			t.Errorf("the groups of %s in %+v, want %v", server, states, want)
+		}
+	}
+}
+
 // Whoever looks at a group's servers sees its backups.
 func TestBackupsAreSeen(t *testing.T) {
 	const body = "upstream a 10.0.0.4 backup=203.0.113.9 backup=10.0.0.8\nupstream b 10.0.0.5 backup=10.0.0.7 budget=azure\nroute . a b"
