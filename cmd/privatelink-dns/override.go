@@ -38,7 +38,7 @@ func newOverrideCommand() *cobra.Command {
 
 func newOverrideAddCommand(client *adminClient) *cobra.Command {
 	var request privatelink.OverrideRequest
-	var duration time.Duration
+	lasts := duration(override.DefaultDuration)
 	command := &cobra.Command{
 		Use: "add NAME A|AAAA|CNAME VALUE... | NAME resolve GROUP", Short: "Answer a name otherwise", Args: cobra.MinimumNArgs(3),
 		Long: "add answers NAME with addresses, with a CNAME, or with what the upstream group GROUP says of it. Questions for\n" +
@@ -51,7 +51,7 @@ func newOverrideAddCommand(client *adminClient) *cobra.Command {
 				return errors.New("found no --reason, expected why, such as --reason INC42: it is told with every answer")
 			}
 			request.Name, request.Type, request.Values = arguments[0], arguments[1], arguments[2:]
-			request.For, request.As = duration.String(), whoever(request.As)
+			request.For, request.As = time.Duration(lasts).String(), whoever(request.As)
 			body, err := json.Marshal(request)
 			if err != nil {
 				return err
@@ -61,14 +61,14 @@ func newOverrideAddCommand(client *adminClient) *cobra.Command {
 				return err
 			}
 			added := change.Override
-			fmt.Fprintf(command.OutOrStdout(), "%s is answered with %s until %s (%s)\n", added.Name, added.Answer(), added.Expires.Local().Format("2006-01-02 15:04:05 MST"), added.Expires.Sub(added.Created))
+			fmt.Fprintf(command.OutOrStdout(), "%s is answered with %s until %s (%s)\n", added.Name, added.Answer(), added.Expires.Local().Format("2006-01-02 15:04:05 MST"), durationText(added.Expires.Sub(added.Created)))
 			if change.Replaced != nil {
 				fmt.Fprintf(command.OutOrStdout(), "in place of %s, by %s: %s\n", change.Replaced.Answer(), change.Replaced.Who, change.Replaced.Reason)
 			}
 			return warn(command.ErrOrStderr(), change)
 		},
 	}
-	command.Flags().DurationVar(&duration, "for", override.DefaultDuration, "how long, 1m to 720h")
+	command.Flags().Var(&lasts, "for", "how long, 1m to 30d, such as 90m, 4h, 3d or 2w")
 	command.Flags().StringVar(&request.Reason, "reason", "", "why: it is logged, and told with every answer")
 	addAsFlag(command, &request.As)
 	return command
@@ -100,7 +100,7 @@ func newOverrideListCommand(client *adminClient) *cobra.Command {
 			table := tabwriter.NewWriter(command.OutOrStdout(), 0, 0, 2, ' ', 0)
 			fmt.Fprintln(table, "NAME\tANSWER\tLEFT\tWHO\tREASON")
 			for _, o := range list {
-				fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", strings.TrimSuffix(o.Name, "."), o.Answer(), left(o.Expires), o.Who, o.Reason)
+				fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", strings.TrimSuffix(o.Name, "."), o.Answer(), durationText(left(o.Expires)), o.Who, o.Reason)
 			}
 			return table.Flush()
 		},

@@ -133,12 +133,12 @@ func TestOverridesOfARunningServer(t *testing.T) {
 		want       []string
 	}{
 		{"none", "list", []string{"no overrides\n"}},
-		{"an address", "add DB1.database.windows.net A 10.0.2.4 --for 2h --reason INC42", []string{"db1.database.windows.net. is answered with A 10.0.2.4 until ", "(2h0m0s)"}},
+		{"an address", "add DB1.database.windows.net A 10.0.2.4 --for 2h --reason INC42", []string{"db1.database.windows.net. is answered with A 10.0.2.4 until ", "(2h)"}},
 		{"IPv6 beside it", "add db1.database.windows.net AAAA fd00::4 --reason INC42", []string{"A 10.0.2.4, AAAA fd00::4 until ", "in place of A 10.0.2.4, by kim (", "INC42\n"}},
 		{"a group", "add db2.database.windows.net resolve public --reason INC43 --as robin", []string{"resolve public until "}},
 		{"all", "list", []string{"NAME ", "db1.database.windows.net  A 10.0.2.4, AAAA fd00::4  3h59m", "kim (", "robin ("}},
 		{"all as JSON", "list --json", []string{`"name":"db1.database.windows.net.","a":["10.0.2.4"],"aaaa":["fd00::4"]`}},
-		{"another", "add db3.database.windows.net resolve public --reason INC43", []string{"resolve public until "}},
+		{"for days", "add db3.database.windows.net resolve public --reason INC43 --for 4d", []string{"resolve public until ", "(4d)"}},
 		{"remove by its short name", "rm db3.database.windows.net", []string{"is answered as usual again"}},
 		{"remove", "remove DB1.database.windows.net.", []string{"db1.database.windows.net. is answered as usual again"}},
 	}
@@ -182,8 +182,8 @@ func TestOverrideMistakes(t *testing.T) {
 		{"no such group", running, "add db1.example resolve nobody --reason r", "expected one of azure, public"},
 		{"no value", running, "add db1.example A --reason r", `found "db1.example A", expected "privatelink-dns override add NAME A|AAAA|CNAME VALUE...`},
 		{"a wrong type", running, "add db1.example MX 10.0.2.4 --reason r", `found type "MX"`},
-		{"a duration without a unit", running, "add db1.example A 10.0.2.4 --reason r --for 4", "missing unit"},
-		{"a long duration", running, "add db1.example A 10.0.2.4 --reason r --for 721h", "(30 days)"},
+		{"a duration without a unit", running, "add db1.example A 10.0.2.4 --reason r --for 4", `found "4", expected a duration such as 90m, 4h, 3d or 2w`},
+		{"a long duration", running, "add db1.example A 10.0.2.4 --reason r --for 5w", "(30 days)"},
 		{"nothing to remove", running, "remove db1.example", "no override of db1.example"},
 	}
 	for _, tc := range tests {

@@ -74,7 +74,7 @@ func (o *replayOptions) addFlags(command *cobra.Command) {
 	flags.IntVar(&o.limit, "limit", logreport.DefaultQuestions, "how many different questions are asked at most; each takes about 600 bytes of memory")
 	flags.IntVar(&o.top, "top", replayTop, "how many changes of a kind are shown; --json has all")
 	flags.BoolVar(&o.strict, "strict", false, "compare the addresses of public answers and the CNAMEs of all, too")
-	flags.StringVar(&o.since, "since", "", "only what was asked from then on: a time such as 2026-03-01T12:00:00Z, or how long ago, such as 24h")
+	flags.StringVar(&o.since, "since", "", "only what was asked from then on: a time such as 2026-03-01T12:00:00Z, or how long ago, such as 24h or 3d")
 	flags.StringVar(&o.until, "until", "", "only what was asked until then, in the same forms")
 	flags.StringSliceVar(&o.namespaces, "namespace", nil, "only these namespaces, or names below these suffixes")
 	flags.BoolVar(&o.asJSON, "json", false, "print JSON")

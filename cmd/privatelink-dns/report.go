@@ -48,7 +48,7 @@ func newReportCommand() *cobra.Command {
 		},
 	}
 	flags := command.Flags()
-	flags.StringVar(&options.since, "since", "", "from when on: a time such as 2026-03-01T12:00:00Z, or how long ago, such as 2h")
+	flags.StringVar(&options.since, "since", "", "from when on: a time such as 2026-03-01T12:00:00Z, or how long ago, such as 2h or 3d")
 	flags.StringVar(&options.until, "until", "", "until when, in the same forms")
 	flags.StringSliceVar(&options.namespaces, "namespace", nil, "only these namespaces, or names below these suffixes")
 	flags.StringSliceVar(&options.clients, "client", nil, "only these clients: addresses or networks")
@@ -111,7 +111,7 @@ func parseMoment(flag, written string, now time.Time) (time.Time, error) {
 	if written == "" {
 		return time.Time{}, nil
 	}
-	if ago, err := time.ParseDuration(written); err == nil {
+	if ago, err := parseDuration(written); err == nil {
 		return now.Add(-ago), nil
 	}
 	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05", time.DateTime, "2006-01-02T15:04", "2006-01-02 15:04", time.DateOnly} {
@@ -119,7 +119,7 @@ func parseMoment(flag, written string, now time.Time) (time.Time, error) {
 			return moment, nil
 		}
 	}
-	return time.Time{}, fmt.Errorf("%s: found %q, expected a time such as 2026-03-01T12:00:00Z or how long ago, such as 90m", flag, written)
+	return time.Time{}, fmt.Errorf("%s: found %q, expected a time such as 2026-03-01T12:00:00Z or how long ago, such as 90m or 3d", flag, written)
 }
 
 func parseNetworks(written []string) (networks []netip.Prefix, err error) {

@@ -108,6 +108,7 @@ func TestParseMoment(t *testing.T) {
 	for written, want := range map[string]time.Time{
 		"":                          {},
 		"90m":                       now.Add(-90 * time.Minute),
+		"3d":                        now.Add(-72 * time.Hour),
 		"2026-03-01T13:00:00+01:00": now,
 		"2026-03-01 12:00":          now,
 		"2026-03-01":                now.Add(-12 * time.Hour),
