@@ -3,6 +3,7 @@ package logreport
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -22,11 +23,21 @@ func (z *ZoneFault) advice() string {
 }
 
 // The shares from which something is told as a finding: a few of anything
-// happen on any day.
+// happen on any day. What is more than its share but not leastCount is told and
+// alarms nobody: one of twenty is a share of 5 %.
 const (
 	failingShare  = 0.01
 	upstreamShare = 0.02
+	leastCount    = 10
 )
+
+// graded is a severity for what happened often enough for it, else another.
+func graded(happened bool, severity, otherwise Severity) Severity {
+	if happened {
+		return severity
+	}
+	return otherwise
+}
 
 // findings sums up what needs a look, the gravest first.
 func (b *builder) findings(r *Report) []Finding {
@@ -37,14 +48,15 @@ func (b *builder) findings(r *Report) []Finding {
 		}
 	}
 	failed := named(r.Rcodes, "SERVFAIL")
-	note(share(failed, r.Queries) >= failingShare, Failing, "see upstreams below",
+	note(share(failed, r.Queries) >= failingShare, graded(failed >= leastCount, Failing, Notice), "see upstreams below",
 		"%s of the queries were told SERVFAIL (%s)", percent(share(failed, r.Queries)), grouped(failed))
 	for index := range r.Upstreams {
 		server := &r.Upstreams[index]
-		note(server.FailureShare() >= upstreamShare, Failing, "ask it: dig @"+hostOf(server.Server)+" example.org",
+		severity := graded(server.Servfail+server.Failed >= leastCount, Failing, Notice)
+		note(server.FailureShare() >= upstreamShare, severity, "ask it: dig @"+hostOf(server.Server)+" example.org",
 			"upstream %s of group %s failed %s of its questions", server.Server, cmp.Or(server.Group, "(unknown)"), percent(server.FailureShare()))
 	}
-	note(b.tally.withheld.total > 0, Failing, "clients were told NODATA: look at the zone's link and record",
+	note(b.tally.withheld.total > 0, graded(b.tally.withheld.total >= leastCount, Failing, Wrong), "clients were told NODATA: look at the zone's link and record",
 		"%s withheld: what must be private was not", plural(b.tally.withheld.total, "answer"))
 	ownUnlinked := named(r.Verdicts, "unlinked") - min(b.tally.partners, named(r.Verdicts, "unlinked"))
 	note(ownUnlinked > 0, Wrong, "see zones below for which to link",
@@ -53,11 +65,25 @@ func (b *builder) findings(r *Report) []Finding {
 		"%s of a privatelink zone said NXDOMAIN (missing)", plural(named(r.Verdicts, "missing"), "answer"))
 	note(r.DirectLookups > 0, Wrong, "see direct lookups below for the names to configure in their place",
 		"%s of privatelink names by %s", plural(r.DirectLookups, "direct lookup"), atLeast(len(r.DirectClients), "client", b.options.Top))
-	note(b.tally.fallbacks.total > 0, Wrong, "", "%s from a fallback to public DNS", plural(b.tally.fallbacks.total, "answer"))
-	stale := named(r.Caches, "stale")
-	note(stale > 0, Wrong, "the upstreams were too slow or silent", "%s from the cache after its time, stale", plural(stale, "answer"))
+	fallbacks, stale := b.tally.fallbacks.total, named(r.Caches, "stale")
+	note(fallbacks > 0, r.event(fallbacks), "", "%s from a fallback to public DNS", plural(fallbacks, "answer"))
+	note(stale > 0, r.event(stale), "the upstreams were too slow or silent", "%s from the cache after its time, stale", plural(stale, "answer"))
 	b.note(r, note)
+	slices.SortStableFunc(found, func(a, b Finding) int { return cmp.Compare(gravity[a.Severity], gravity[b.Severity]) })
 	return found
+}
+
+// gravity orders the severities.
+var gravity = map[Severity]int{Failing: 0, Wrong: 1, Notice: 2}
+
+// event is the severity of what helps out on a bad day, and is wrong where it is usual.
+func (r *Report) event(count uint64) Severity {
+	return graded(count >= leastCount && share(count, r.Queries) >= failingShare, Wrong, Notice)
+}
+
+// NeedsAttention reports whether anything that was found fails or is wrong.
+func (r *Report) NeedsAttention() bool {
+	return slices.ContainsFunc(r.Findings, func(found Finding) bool { return found.Severity != Notice })
 }
 
 // note adds what is good to know.

@@ -78,6 +78,55 @@ func TestSampledLinesCountForOthers(t *testing.T) {
 	}
 }
 
+// One failure of twenty is 5 %, and wakes nobody.
+func TestFindingsAreGradedByShareAndNumber(t *testing.T) {
+	failed := func(r *querylog.Record) {
+		r.Group, r.Cache, r.Rcode, r.Error = "azure", "miss", 2, `group "azure": 168.63.129.16:53/udp no reply`
+	}
+	stale := func(r *querylog.Record) { r.Cache = "stale" }
+	withheld := func(r *querylog.Record) { r.PolicyRule, r.PolicyAction = "must-be-private", "withhold" }
+	unlinked := func(r *querylog.Record) {
+		r.Verdict, r.PrivatelinkZone, r.Group = "unlinked", "privatelink.vaultcore.azure.net", "azure"
+	}
+	for _, tc := range []struct {
+		name       string
+		set        func(*querylog.Record)
+		count, all int
+		want       []Severity
+		attention  bool
+	}{
+		{"one failure of twenty", failed, 1, 20, []Severity{Notice, Notice}, false},
+		{"ten of twenty", failed, 10, 20, []Severity{Failing, Failing}, true},
+		{"ten of two thousand, all that was asked of the server", failed, 10, 2000, []Severity{Failing}, true},
+		{"a stale answer", stale, 1, 20, []Severity{Notice}, false},
+		{"stale answers, and few of all", stale, 12, 2000, []Severity{Notice}, false},
+		{"many stale answers", stale, 12, 200, []Severity{Wrong}, true},
+		{"an answer withheld", withheld, 1, 20, []Severity{Wrong}, true},
+		{"ten withheld of many", withheld, 10, 2000, []Severity{Failing}, true},
+		{"an unlinked answer", unlinked, 1, 2000, []Severity{Wrong}, true},
+		{"nothing", nothingSet, 1, 20, nil, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			var log []byte
+			for index := range tc.all {
+				set := nothingSet
+				if index < tc.count {
+					set = tc.set
+				}
+				log = append(log, line(set)...)
+			}
+			report := read(t, Options{}, logOf("query.log", log))
+			var got []Severity
+			for _, found := range report.Findings {
+				got = append(got, found.Severity)
+			}
+			if !slices.Equal(got, tc.want) || report.NeedsAttention() != tc.attention {
+				t.Errorf("findings = %+v, NeedsAttention() = %v, want %v, %v", report.Findings, report.NeedsAttention(), tc.want, tc.attention)
+			}
+		})
+	}
+}
+
 func TestPublicNames(t *testing.T) {
 	ask := func(name, told string) []byte {
 		return line(func(r *querylog.Record) {
