@@ -37,7 +37,9 @@ func newReportCommand() *cobra.Command {
 		Long: "report reads query logs, of any size in constant memory, and tells what needs a look: clients that ask for\n" +
 			"privatelink names, zones that are not linked, answers withheld, slow names, upstreams, fallbacks, gaps.\n" +
 			"FILE is a log as querylog writes it, also packed by gzip or zstd; - is standard input. A line that was\n" +
-			"sampled, one in N, counts N. A count that may be too high says by how much. Times are in UTC.",
+			"sampled, one in N, counts N. A count that may be too high says by how much. Times are in UTC.\n" +
+			"Ends with 2 where something fails (!!) or is wrong (!), 0 where nothing is or it is only good to know (-), 1\n" +
+			"with an error. A few failures among many answers are no failing: that takes a share of all, and ten of them.",
 		Example: "  privatelink-dns report /var/log/privatelink-dns/query.log\n" +
 			"  privatelink-dns report --since 2h --html report.html /var/log/privatelink-dns/query*.log*\n" +
 			"  privatelink-dns report --client 10.20.0.0/16 --namespace vault.azure.net query.log\n" +
@@ -81,7 +83,13 @@ func (o *reportOptions) run(command *cobra.Command, paths []string) error {
 	if errors.Is(readErr, context.Canceled) {
 		readErr = errors.New("interrupted: the report is on what was read until then")
 	}
-	return errors.Join(o.print(command.OutOrStdout(), report), readErr)
+	if err := errors.Join(o.print(command.OutOrStdout(), report), readErr); err != nil {
+		return err
+	}
+	if report.NeedsAttention() {
+		return findingError("")
+	}
+	return nil
 }
 
 // settings are the flags as the report takes them.

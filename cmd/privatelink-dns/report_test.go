@@ -30,11 +30,23 @@ func shortLog() string {
 }
 
 func TestReport(t *testing.T) {
-	t.Setenv("COLUMNS", "")
 	path := inDirectory(t, "query.log", shortLog())
-	runGolden(t, "report.golden", "report", path)
-	runGolden(t, "report-client.golden", "report", path, "--namespace", "vault.azure.net", "--client", "10.20.0.0/16", "--since", "2026-03-01 03:01")
-	golden(t, "report-help.golden", run(t, "report", "--help").out)
+	for _, tc := range []struct {
+		file      string
+		arguments []string
+		wantCode  int
+	}{
+		{"report.golden", []string{path}, codeFound},
+		{"report-client.golden", []string{path, "--namespace", "vault.azure.net", "--client", "10.20.0.0/16", "--since", "2026-03-01 03:01"}, codeFound},
+		{"report-well.golden", []string{path, "--namespace", "database.windows.net"}, 0},
+		{"report-help.golden", []string{"--help"}, 0},
+	} {
+		got := run(t, append([]string{"report"}, tc.arguments...)...)
+		if got.code != tc.wantCode || tc.wantCode == 0 && got.err != "" {
+			t.Errorf("report %q ended with %d and wrote %q, want %d", tc.arguments, got.code, got.err, tc.wantCode)
+		}
+		golden(t, tc.file, got.out)
+	}
 }
 
 func TestReportAsJSONFromStandardInput(t *testing.T) {
@@ -50,7 +62,7 @@ func TestReportAsJSONFromStandardInput(t *testing.T) {
 	root.SetArgs([]string{"report", "--json", "-"})
 	root.SetIn(&packed)
 	root.SetOut(&out)
-	if err := root.Execute(); err != nil {
+	if err := root.Execute(); err != nil && exitCode(err) != codeFound {
 		t.Fatal(err)
 	}
 	var report logreport.Report
@@ -65,8 +77,8 @@ func TestReportAsJSONFromStandardInput(t *testing.T) {
 func TestReportAsPage(t *testing.T) {
 	path := inDirectory(t, "query.log", shortLog())
 	page := filepath.Join(t.TempDir(), "report.html")
-	if got := run(t, "report", path, "--html", page); got.code != 0 || got.out != "" {
-		t.Fatalf("report --html = %+v, want code 0 and no output", got)
+	if got := run(t, "report", path, "--html", page); got.code != codeFound || got.out != "" {
+		t.Fatalf("report --html = %+v, want code 2 and no output", got)
 	}
 	written, err := os.ReadFile(page)
 	if err != nil {
