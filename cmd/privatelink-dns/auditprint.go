@@ -73,7 +73,7 @@ func (r *auditResult) print(out io.Writer, paint paint) {
 		printAuditFinding(out, each, paint)
 		last := index+1 == len(r.Findings) || r.Findings[index+1].Next != each.Next || r.Findings[index+1].Check != check
 		if each.Next != "" && last {
-			printHanging(out, "          ", "          ", "next: "+each.Next, pageWidth-10)
+			printHanging(out, "          ", "          ", "next: "+each.Next, pageWidthOf(out)-10)
 		}
 	}
 	faults, warnings := r.count()
@@ -95,7 +95,7 @@ func printAuditFinding(out io.Writer, each audit.Finding, paint paint) {
 	if each.Subject != "" {
 		text = each.Subject + ": " + text
 	}
-	printHanging(out, "  "+mark+" ", "        ", text, pageWidth-8)
+	printHanging(out, "  "+mark+" ", "        ", text, pageWidthOf(out)-8)
 	if each.Where != "" && each.Severity != audit.Fine {
 		// An ID is copied as a whole, so it is never broken.
 		fmt.Fprintf(out, "          %s\n", each.Where)

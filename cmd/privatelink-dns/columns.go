@@ -23,3 +23,13 @@ func columnsOf(out any) int {
 
 // maxColumns is where lines become too long to be read.
 const maxColumns = 140
+
+// Sentences are broken at 120 columns at most, where the eye still finds the next line,
+// and at 40 at least.
+const (
+	maxPageWidth = 120
+	minPageWidth = 40
+)
+
+// pageWidthOf is how wide sentences may be.
+func pageWidthOf(out any) int { return max(min(columnsOf(out), maxPageWidth), minPageWidth) }

@@ -180,6 +180,26 @@ func TestDoctorLooksAtCertificates(t *testing.T) {
 	}
 }
 
+// Sentences are as wide as the terminal, as far as one reads such lines with ease.
+func TestSentencesFillTheTerminal(t *testing.T) {
+	text := strings.Repeat("word ", 60)
+	for columns, want := range map[string]int{"": 78, "100": 98, "200": 118, "20": 38} {
+		t.Setenv("COLUMNS", columns)
+		var out strings.Builder
+		(&checkup{findings: []finding{{Check: "zones", Severity: privatelink.Fine, Text: text}}}).print(&out, paint{})
+		longest := 0
+		for line := range strings.Lines(out.String()) {
+			if line != "all is well\n" {
+				longest = max(longest, len(line)-1)
+			}
+		}
+		// Words of five columns fill all but a few.
+		if longest > want+2 || longest < want-4 {
+			t.Errorf("COLUMNS=%q: the longest line has %d columns, want about %d", columns, longest, want)
+		}
+	}
+}
+
 func TestDoctorShowsItsProgressAndColours(t *testing.T) {
 	var out strings.Builder
 	progress := &progressLine{out: &out}

@@ -63,9 +63,9 @@ func (c *checkup) print(out io.Writer, paint paint) {
 		if each.Severity != skipped {
 			mark = paint.severity(each.Severity, mark)
 		}
-		printHanging(out, "  "+mark+" ", "        ", sentence(each), pageWidth-8)
+		printHanging(out, "  "+mark+" ", "        ", sentence(each), pageWidthOf(out)-8)
 		if each.Next != "" {
-			printHanging(out, "          ", "          ", "next: "+each.Next, pageWidth-10)
+			printHanging(out, "          ", "          ", "next: "+each.Next, pageWidthOf(out)-10)
 		}
 	}
 	fmt.Fprintln(out)

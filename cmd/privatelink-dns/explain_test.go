@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/miekg/dns"
+
+	"github.com/privatelink-dns/privatelink-dns/plugin/logreport"
 )
 
 // zoneText are the records of a small cloud: db1 has a private endpoint in a zone that
@@ -156,8 +158,8 @@ func TestExplainPrints(t *testing.T) {
 			}
 			printed := steady(got.out)
 			for line := range strings.Lines(printed[:strings.LastIndex(strings.TrimSpace(printed), "\n")+1]) {
-				if len(strings.TrimSuffix(line, "\n")) > pageWidth && !strings.HasSuffix(tc.file, "json.golden") {
-					t.Errorf("a line of %d columns, want %d at most: %q", len(line)-1, pageWidth, line)
+				if len(strings.TrimSuffix(line, "\n")) > logreport.MinWidth && !strings.HasSuffix(tc.file, "json.golden") {
+					t.Errorf("a line of %d columns, want %d at most: %q", len(line)-1, logreport.MinWidth, line)
 				}
 			}
 			t.Chdir(filepath.Dir(testdata))

@@ -10,13 +10,11 @@ import (
 	"github.com/privatelink-dns/privatelink-dns/plugin/privatelink"
 )
 
-// pageWidth is that of the terminals which output is made for.
-const pageWidth = 80
-
 // steps writes numbered steps, each with a title in a column of its own.
 type steps struct {
 	out   io.Writer
 	paint paint
+	width int
 	count int
 }
 
@@ -33,7 +31,7 @@ func (s *steps) add(title string, lines ...string) {
 	for _, line := range lines {
 		text := strings.TrimLeft(line, " ")
 		indent := len(line) - len(text)
-		for index, wrapped := range wrap(text, pageWidth-titleWidth-indent) {
+		for index, wrapped := range wrap(text, s.width-titleWidth-indent) {
 			if index > 0 {
 				wrapped = "  " + wrapped
 			}
@@ -82,7 +80,7 @@ func printExplanation(out io.Writer, x *privatelink.Explanation, paint paint) {
 		by = "as the running server tells"
 	}
 	fmt.Fprintf(out, "%s %s\nasked by %s, %s\n\n", paint.bold(bareName(x.Name)), x.Type, x.Client, by)
-	s := &steps{out: out, paint: paint}
+	s := &steps{out: out, paint: paint, width: pageWidthOf(out)}
 	s.add("Policy", policyLine(x))
 	if x.Override != "" {
 		s.add("Override", x.Override)

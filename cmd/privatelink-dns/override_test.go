@@ -22,6 +22,7 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
+	_ = os.Unsetenv("COLUMNS") // golden files are as wide as output is that goes to no terminal
 	os.Exit(m.Run())
 }
 

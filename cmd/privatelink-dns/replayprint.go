@@ -48,7 +48,7 @@ func (r *replayed) print(out io.Writer) error {
 		changes = changes[alike:]
 	}
 	for _, line := range r.remarks() {
-		printHanging(out, "", "", line, pageWidth)
+		printHanging(out, "", "", line, pageWidthOf(out))
 	}
 	if len(r.result.Changes) > 0 && r.options.against == "" {
 		first := r.result.Changes[0] // on one line, to be copied
@@ -91,9 +91,9 @@ func (r *replayed) printKind(out io.Writer, changes []replay.Change, colours pai
 		if r.options.against == "" && change.Client.IsValid() {
 			head += ", last by " + change.Client.String()
 		}
-		printHanging(out, "  ", "  ", head, pageWidth-2)
-		printHanging(out, "    was ", "        ", describeReplayed(change.From, &change.Answer), pageWidth-8)
-		printHanging(out, "    now ", "        ", describeReplayed(change.To, &change.Now), pageWidth-8)
+		printHanging(out, "  ", "  ", head, pageWidthOf(out)-2)
+		printHanging(out, "    was ", "        ", describeReplayed(change.From, &change.Answer), pageWidthOf(out)-8)
+		printHanging(out, "    now ", "        ", describeReplayed(change.To, &change.Now), pageWidthOf(out)-8)
 	}
 	fmt.Fprintln(out)
 }
