@@ -97,6 +97,10 @@ type finding struct {
 	// Severity is ok, warning, fault, or skipped.
 	Severity privatelink.Severity `json:"severity"`
 	Text     string               `json:"text"`
+	// Zones are those that the text is about, where it only counts them. Of those that
+	// are brief, a few are printed.
+	Zones []string `json:"zones,omitempty"`
+	brief bool
 	// Next is what to do, empty where nothing is to be done.
 	Next string `json:"next,omitempty"`
 }

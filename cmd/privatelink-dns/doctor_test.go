@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -177,6 +178,43 @@ func TestDoctorLooksAtCertificates(t *testing.T) {
 		if len(c.findings) != 1 || c.findings[0].Severity != tc.severity || !strings.Contains(c.findings[0].Text, tc.want) {
 			t.Errorf("the certificate of %s, port %s: %+v, want %s and %q", tc.name, tc.port, c.findings, tc.severity, tc.want)
 		}
+	}
+}
+
+// With --all there are 80 zones: each has a line, or a few have one for all.
+func TestDoctorListsManyZones(t *testing.T) {
+	zone := func(index int) string { return fmt.Sprintf("privatelink.z%02d.example", index) }
+	var links []privatelink.ZoneLink
+	for index := range 80 {
+		link := privatelink.NotLinked
+		if index%8 == 0 {
+			link = privatelink.Linked
+		}
+		links = append(links, privatelink.ZoneLink{Group: "azure", Zone: zone(index), Link: link})
+	}
+	c := &checkup{}
+	c.tellLinks("azure", links)
+	var out strings.Builder
+	c.print(&out, paint{})
+	want := "zones\n  ok    azure: 10 zones linked\n"
+	for index := 0; index < 80; index += 8 {
+		want += "            " + zone(index) + "\n"
+	}
+	want += "  ok    azure: 70 zones not linked, which is right where there is no private\n          endpoint\n"
+	for index := 1; index < 6; index++ {
+		want += "            " + zone(index) + "\n"
+	}
+	want += "            and 65 more; --json has all\n\nall is well\n"
+	if out.String() != want {
+		t.Errorf("doctor printed\n%s\nwant\n%s", out.String(), want)
+	}
+	if got := len(c.findings[1].Zones); got != 70 {
+		t.Errorf("the finding for --json has %d zones, want 70", got)
+	}
+	few := &checkup{}
+	few.tellLinks("azure", links[:4])
+	if got := few.findings[1].Text; !strings.HasSuffix(got, "endpoint: privatelink.z01.example, privatelink.z02.example, privatelink.z03.example") {
+		t.Errorf("of few zones doctor says %q, want them in the sentence", got)
 	}
 }
 

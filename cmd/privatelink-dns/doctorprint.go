@@ -64,6 +64,7 @@ func (c *checkup) print(out io.Writer, paint paint) {
 			mark = paint.severity(each.Severity, mark)
 		}
 		printHanging(out, "  "+mark+" ", "        ", sentence(each), pageWidthOf(out)-8)
+		each.printZones(out, "            ")
 		if each.Next != "" {
 			printHanging(out, "          ", "          ", "next: "+each.Next, pageWidthOf(out)-10)
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/privatelink-dns/privatelink-dns/plugin/privatelink"
@@ -51,13 +52,42 @@ func (c *checkup) tellLinks(group string, links []privatelink.ZoneLink) {
 	case len(linked) == 0:
 		c.add(privatelink.Warning, "zones", group, noneLinked(group, links), "link the private zones to that VNet, or ask a server that sees them; --services chooses the zones to look at")
 	default:
-		c.add(privatelink.Fine, "zones", group, fmt.Sprintf("linked: %s", strings.Join(linked, ", ")), "")
+		c.addZones(privatelink.Fine, group, "linked", linked, false)
 	}
 	if len(missing) > 0 && len(linked) > 0 {
-		c.add(privatelink.Fine, "zones", group, fmt.Sprintf("not linked, which is right where there is no private endpoint: %s", strings.Join(missing, ", ")), "")
+		c.addZones(privatelink.Fine, group, "not linked, which is right where there is no private endpoint", missing, true)
 	}
 	if len(unknown) > 0 && len(unknown) < len(links) {
-		c.add(privatelink.Warning, "zones", group, fmt.Sprintf("no answer, so nobody knows whether they are linked: %s", strings.Join(unknown, ", ")), "")
+		c.addZones(privatelink.Warning, group, "without an answer, so nobody knows whether they are linked", unknown, true)
+	}
+}
+
+const (
+	// sentenceZones is how many zones a sentence names. More stand below it, one a line.
+	sentenceZones = 8
+	// briefZones is how many of those are printed that nobody has to act on.
+	briefZones = 5
+)
+
+// addZones notes a finding about zones. Brief: a few of very many do for a reader.
+func (c *checkup) addZones(severity privatelink.Severity, group, text string, zones []string, brief bool) {
+	if len(zones) <= sentenceZones {
+		c.add(severity, "zones", group, text+": "+strings.Join(zones, ", "), "")
+		return
+	}
+	c.findings = append(c.findings, finding{
+		Check: "zones", Subject: group, Severity: severity, Text: plural(len(zones), "zone") + " " + text, Zones: zones, brief: brief,
+	})
+}
+
+// printZones writes the zones of a finding, one a line.
+func (f *finding) printZones(out io.Writer, indent string) {
+	for index, zone := range f.Zones {
+		if f.brief && index == briefZones {
+			fmt.Fprintf(out, "%sand %d more; --json has all\n", indent, len(f.Zones)-index)
+			return
+		}
+		fmt.Fprintln(out, indent+zone)
 	}
 }
 
