@@ -90,7 +90,7 @@ func (c *checkup) examineOverrides(context.Context) {
 	}
 	var names []string
 	for _, each := range overrides {
-		names = append(names, strings.TrimSuffix(each.Name, "."))
+		names = append(names, bareName(each.Name))
 	}
 	c.add(privatelink.Warning, "overrides", "", plural(len(names), "override")+" in force: "+strings.Join(names, ", "), "privatelink-dns override list tells until when, and why")
 }
@@ -120,10 +120,11 @@ func (c *checkup) examineDownstream(ctx context.Context) {
 }
 
 func (c *checkup) askAsClient(ctx context.Context, server netip.AddrPort) {
-	name := c.opened.SampleName()
+	sample := c.opened.SampleName()
+	name := bareName(sample)
 	for _, network := range []string{"udp", "tcp"} {
 		subject := network + " " + server.String()
-		got := probe{network: network, name: name, qtype: dns.TypeA, edns: true}.put(ctx, server)
+		got := probe{network: network, name: sample, qtype: dns.TypeA, edns: true}.put(ctx, server)
 		switch {
 		case got.silent():
 			c.add(privatelink.Fault, "downstream view", subject, got.why(), "see the server's log, and that no firewall on this machine is in the way")

@@ -100,7 +100,7 @@ func (p *patient) reachable(udp, plain, tcp heard) bool {
 func (p *patient) examineRcodes(ctx context.Context, localhost heard) {
 	soa := p.ask(ctx, probe{network: "udp", name: p.server.Suffix, qtype: dns.TypeSOA, edns: true})
 	if !soa.silent() && soa.fails() && localhost.fails() {
-		p.add(privatelink.Fault, fmt.Sprintf("answers %s for the SOA of %s and %s for localhost.", soa.rcode(), p.server.Suffix, localhost.rcode()), "look at that server's log: it fails by itself, or does not serve this machine's address")
+		p.add(privatelink.Fault, fmt.Sprintf("answers %s for the SOA of %s and %s for localhost", soa.rcode(), bareName(p.server.Suffix), localhost.rcode()), "look at that server's log: it fails by itself, or does not serve this machine's address")
 		return
 	}
 	aaaa := p.ask(ctx, probe{network: "udp", name: "localhost.", qtype: dns.TypeAAAA, edns: true})

@@ -228,6 +228,8 @@ func chainLines(chain []privatelink.ExplainedRecord) []string {
 	return lines
 }
 
+// bareName is a name as every command shows it to people: without its final dot. Only in
+// lines of records, in JSON and in logs do names have one.
 func bareName(name string) string {
 	if name == "." {
 		return name

@@ -61,9 +61,9 @@ func newOverrideAddCommand(client *adminClient) *cobra.Command {
 				return err
 			}
 			added := change.Override
-			fmt.Fprintf(command.OutOrStdout(), "%s is answered with %s until %s (%s)\n", added.Name, added.Answer(), added.Expires.Local().Format("2006-01-02 15:04:05 MST"), durationText(added.Expires.Sub(added.Created)))
+			fmt.Fprintf(command.OutOrStdout(), "%s is answered with %s until %s (%s)\n", bareName(added.Name), shownAnswer(added), added.Expires.Local().Format("2006-01-02 15:04:05 MST"), durationText(added.Expires.Sub(added.Created)))
 			if change.Replaced != nil {
-				fmt.Fprintf(command.OutOrStdout(), "in place of %s, by %s: %s\n", change.Replaced.Answer(), change.Replaced.Who, change.Replaced.Reason)
+				fmt.Fprintf(command.OutOrStdout(), "in place of %s, by %s: %s\n", shownAnswer(change.Replaced), change.Replaced.Who, change.Replaced.Reason)
 			}
 			return warn(command.ErrOrStderr(), change)
 		},
@@ -100,7 +100,7 @@ func newOverrideListCommand(client *adminClient) *cobra.Command {
 			table := tabwriter.NewWriter(command.OutOrStdout(), 0, 0, 2, ' ', 0)
 			fmt.Fprintln(table, "NAME\tANSWER\tLEFT\tWHO\tREASON")
 			for _, o := range list {
-				fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", strings.TrimSuffix(o.Name, "."), o.Answer(), durationText(left(o.Expires)), o.Who, o.Reason)
+				fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", bareName(o.Name), shownAnswer(&o), durationText(left(o.Expires)), o.Who, o.Reason)
 			}
 			return table.Flush()
 		},
@@ -120,13 +120,16 @@ func newOverrideRemoveCommand(client *adminClient) *cobra.Command {
 			if printed, err := client.do(command.OutOrStdout(), http.MethodDelete, path, &change); printed || err != nil {
 				return err
 			}
-			fmt.Fprintf(command.OutOrStdout(), "%s is answered as usual again; clients may keep %s for 30 s\n", change.Override.Name, change.Override.Answer())
+			fmt.Fprintf(command.OutOrStdout(), "%s is answered as usual again; clients may keep %s for 30 s\n", bareName(change.Override.Name), shownAnswer(change.Override))
 			return warn(command.ErrOrStderr(), change)
 		},
 	}
 	addAsFlag(command, &as)
 	return command
 }
+
+// shownAnswer is the answer for people. Only that of a CNAME ends with a name.
+func shownAnswer(o *override.Override) string { return bareName(o.Answer()) }
 
 // warn tells of a change that is in force and will not survive a restart.
 func warn(out io.Writer, change privatelink.OverrideChange) error {

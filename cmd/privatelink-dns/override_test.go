@@ -134,14 +134,16 @@ func TestOverridesOfARunningServer(t *testing.T) {
 		want       []string
 	}{
 		{"none", "list", []string{"no overrides\n"}},
-		{"an address", "add DB1.database.windows.net A 10.0.2.4 --for 2h --reason INC42", []string{"db1.database.windows.net. is answered with A 10.0.2.4 until ", "(2h)"}},
+		{"an address", "add DB1.database.windows.net A 10.0.2.4 --for 2h --reason INC42", []string{"db1.database.windows.net is answered with A 10.0.2.4 until ", "(2h)"}},
 		{"IPv6 beside it", "add db1.database.windows.net AAAA fd00::4 --reason INC42", []string{"A 10.0.2.4, AAAA fd00::4 until ", "in place of A 10.0.2.4, by kim (", "INC42\n"}},
 		{"a group", "add db2.database.windows.net resolve public --reason INC43 --as robin", []string{"resolve public until "}},
 		{"all", "list", []string{"NAME ", "db1.database.windows.net  A 10.0.2.4, AAAA fd00::4  3h59m", "kim (", "robin ("}},
 		{"all as JSON", "list --json", []string{`"name":"db1.database.windows.net.","a":["10.0.2.4"],"aaaa":["fd00::4"]`}},
 		{"for days", "add db3.database.windows.net resolve public --reason INC43 --for 4d", []string{"resolve public until ", "(4d)"}},
+		{"a name", "add db3.database.windows.net. CNAME DB2.example. --reason INC44", []string{"db3.database.windows.net is answered with CNAME db2.example until "}},
+		{"a name in the list", "list", []string{"db3.database.windows.net  CNAME db2.example  "}},
 		{"remove by its short name", "rm db3.database.windows.net", []string{"is answered as usual again"}},
-		{"remove", "remove DB1.database.windows.net.", []string{"db1.database.windows.net. is answered as usual again"}},
+		{"remove", "remove DB1.database.windows.net.", []string{"db1.database.windows.net is answered as usual again"}},
 	}
 	for _, step := range steps {
 		printed, err := runCommand(append([]string{"override", "--state", state}, strings.Fields(step.line)...)...)

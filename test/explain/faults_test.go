@@ -77,7 +77,7 @@ var faults = []fault{
 	},
 	{
 		name: "resolver answering SERVFAIL", inject: func(c *cloud) { c.rcode = dns.RcodeServerFailure },
-		ask: db1, explain: "answers SERVFAIL: look there", doctor: "answers SERVFAIL for the SOA of . and SERVFAIL for localhost.",
+		ask: db1, explain: "answers SERVFAIL: look there", doctor: "answers SERVFAIL for the SOA of . and SERVFAIL for localhost",
 	},
 	{
 		name: "resolver refusing us", inject: func(c *cloud) { c.rcode = dns.RcodeRefused },
