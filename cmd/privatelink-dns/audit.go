@@ -85,6 +85,7 @@ func (o *auditOptions) addFlags(command *cobra.Command) {
 	flags.StringArrayVar(&o.inUse, "in-use", nil, "the namespaces that this query log names; \"-\" is standard input; may be gzip; may stand several times")
 	flags.BoolVar(&o.asJSON, "json", false, "print JSON")
 	_ = command.MarkFlagRequired("subscription")
+	_ = command.RegisterFlagCompletionFunc("stanza", completeStanza)
 	_ = command.RegisterFlagCompletionFunc("subscription", cobra.NoFileCompletions)
 	_ = command.RegisterFlagCompletionFunc("vnet", cobra.NoFileCompletions)
 	_ = command.RegisterFlagCompletionFunc("endpoint", cobra.NoFileCompletions)

@@ -249,6 +249,7 @@ func TestColoursOnlyOnATerminal(t *testing.T) {
 }
 
 func TestShellCompletion(t *testing.T) {
+	corefile := inDirectory(t, "Corefile", ". {\n privatelink {\n upstream azure 127.0.0.1:9\n route . azure\n }\n}\n")
 	tests := []struct {
 		arguments []string
 		want      string
@@ -258,6 +259,12 @@ func TestShellCompletion(t *testing.T) {
 		{[]string{"forwarders", "--services", ""}, "vault.azure.net\tAzure Key Vault\n"},
 		{[]string{"zones", "show", ""}, "Azure Key Vault\n"},
 		{[]string{"zones", "list", "--catalog", ""}, "azure-usgov\n"},
+		{[]string{"explain", "db1.example", ""}, "AAAA\n"},
+		{[]string{"override", "add", "db1.example", ""}, "resolve\n"},
+		{[]string{"doctor", "-c", corefile, "--stanza", ""}, corefile + ":2\n"},
+		// Without a running server there is nothing to propose but no file either.
+		{[]string{"override", "add", "db1.example", "resolve", "--state", "/nonexistent", ""}, ":4\n"},
+		{[]string{"override", "remove", "--state", "/nonexistent", ""}, ":4\n"},
 	}
 	for _, tc := range tests {
 		if got := run(t, append([]string{"__complete"}, tc.arguments...)...); !strings.Contains(got.out, tc.want) {

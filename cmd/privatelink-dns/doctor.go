@@ -73,6 +73,7 @@ func newDoctorCommand() *cobra.Command {
 	flags.BoolVar(&options.certificates, "certificates", false, "hold the certificate that the private endpoint of each NAME shows at port 443 against the name")
 	flags.BoolVar(&options.asJSON, "json", false, "print JSON")
 	command.MarkFlagsMutuallyExclusive("services", "all")
+	_ = command.RegisterFlagCompletionFunc("stanza", completeStanza)
 	return command
 }
 

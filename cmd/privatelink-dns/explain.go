@@ -40,7 +40,7 @@ func newExplainCommand() *cobra.Command {
 			"  privatelink-dns explain v1.vault.azure.net --server 10.30.0.4   # the company's DNS server, to compare\n" +
 			"  privatelink-dns explain v1.vault.azure.net -c Corefile --json",
 		Args:              cobra.RangeArgs(1, 2),
-		ValidArgsFunction: cobra.NoFileCompletions,
+		ValidArgsFunction: completeQuestion,
 		RunE: func(command *cobra.Command, arguments []string) error {
 			if len(arguments) == 2 {
 				options.qtype = arguments[1] // as dig takes it
@@ -55,7 +55,8 @@ func newExplainCommand() *cobra.Command {
 	flags.StringVar(&options.client, "client", "127.0.0.1", "the address of the client that asks")
 	flags.StringVar(&options.server, "server", "", "another DNS server that is asked as well, to compare; with a port if it is not 53")
 	flags.StringVar(&options.stanza, "stanza", "", "the place of the stanza, such as Corefile:3, where there are several")
-	_ = command.RegisterFlagCompletionFunc("type", cobra.FixedCompletions([]string{"A", "AAAA", "HTTPS", "SRV", "SOA", "TXT", "PTR"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = command.RegisterFlagCompletionFunc("stanza", completeStanza)
+	_ = command.RegisterFlagCompletionFunc("type", cobra.FixedCompletions(questionTypes, cobra.ShellCompDirectiveNoFileComp))
 	command.MarkFlagsMutuallyExclusive("config", "state")
 	return command
 }

@@ -45,7 +45,7 @@ func newOverrideAddCommand(client *adminClient) *cobra.Command {
 			"other types of the name have no data; A and AAAA can both be given, one after the other. The last change is in force.",
 		Example: "  privatelink-dns override add db1.database.windows.net A 10.0.2.4 --for 4h --reason INC42\n" +
 			"  privatelink-dns override add db1.database.windows.net resolve public --for 30m --reason \"the endpoint is gone\"",
-		ValidArgsFunction: cobra.NoFileCompletions,
+		ValidArgsFunction: client.completeOverride,
 		RunE: func(command *cobra.Command, arguments []string) error {
 			if strings.TrimSpace(request.Reason) == "" {
 				return errors.New("found no --reason, expected why, such as --reason INC42: it is told with every answer")
@@ -113,7 +113,7 @@ func newOverrideRemoveCommand(client *adminClient) *cobra.Command {
 		Use: "remove NAME", Aliases: []string{"rm", "delete"}, Short: "Answer a name as usual again", Args: cobra.ExactArgs(1),
 		Long:              "End an override before its time. Clients that were told its answer may keep it for 30 seconds.",
 		Example:           "  privatelink-dns override remove db1.database.windows.net",
-		ValidArgsFunction: cobra.NoFileCompletions,
+		ValidArgsFunction: client.completeOverridden,
 		RunE: func(command *cobra.Command, arguments []string) error {
 			var change privatelink.OverrideChange
 			path := fmt.Sprintf("/overrides/%s?as=%s", url.PathEscape(arguments[0]), url.QueryEscape(whoever(as)))

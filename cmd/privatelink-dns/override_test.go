@@ -156,6 +156,14 @@ func TestOverridesOfARunningServer(t *testing.T) {
 			}
 		}
 	}
+	for line, want := range map[string]string{
+		"override add db1.example resolve --state " + state: "azure\npublic\n:4\n",
+		"override rm --state " + state:                      "db2.database.windows.net\tresolve public\n:4\n",
+	} {
+		if got := run(t, append([]string{"__complete"}, append(strings.Fields(line), "")...)...); got.out != want {
+			t.Errorf("completing %q proposes %q, want %q", line, got.out, want)
+		}
+	}
 	log.waitFor(t, "override of db1.database.windows.net. added by kim (")
 	log.waitFor(t, "): A 10.0.2.4 until ")
 	log.waitFor(t, "override of db1.database.windows.net. removed by kim (")

@@ -85,6 +85,7 @@ func (o *replayOptions) addFlags(command *cobra.Command) {
 	for _, flag := range []string{"catalog", "include"} {
 		command.MarkFlagsMutuallyExclusive("config", flag) // which names its own
 	}
+	_ = command.RegisterFlagCompletionFunc("stanza", completeStanza)
 	for _, flag := range []string{"against", "client", "rate", "limit", "top", "since", "until", "namespace"} {
 		_ = command.RegisterFlagCompletionFunc(flag, cobra.NoFileCompletions)
 	}
