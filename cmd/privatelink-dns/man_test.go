@@ -117,6 +117,38 @@ func TestManualIsThatOfTheHelp(t *testing.T) {
 	}
 }
 
+// cobra writes --json[=false] and --as="", which nobody types.
+func TestManualTellsFlagsAsTheyAreTyped(t *testing.T) {
+	directory := t.TempDir()
+	if got := run(t, "man", directory); got.code != 0 {
+		t.Fatalf("man = %+v, want code 0", got)
+	}
+	pages, err := filepath.Glob(filepath.Join(directory, "*.1"))
+	if err != nil || len(pages) < 20 {
+		t.Fatalf("%d pages, %v, want one a command", len(pages), err)
+	}
+	for _, path := range pages {
+		page, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strange := regexp.MustCompile(`(?m)^.*--[a-z-]+(?:\\fP)?\[?=.*`).FindString(optionsOf(string(page))); strange != "" {
+			t.Errorf("%s tells a flag as %q, want it as on a command line", filepath.Base(path), strange)
+		}
+		want := "\\fB--for\\fP \\fIduration\\fP (default 4h)\n\thow long, 1m to 30d"
+		if filepath.Base(path) == "privatelink-dns-override-add.1" && (!strings.Contains(string(page), want) || !strings.Contains(string(page), "\n\\fB--json\\fP\n")) {
+			t.Errorf("the page of override add is\n%s\nwant %q in it, and --json without a value", page, want)
+		}
+	}
+}
+
+// optionsOf is what a page says of flags.
+func optionsOf(page string) string {
+	_, options, _ := strings.Cut(page, "\n.SH OPTIONS")
+	options, _, _ = strings.Cut(options, "\n.SH EXAMPLE")
+	return options
+}
+
 // words are the words of a text, or of a page without what steers its setting.
 func words(text string) map[string]bool {
 	found := map[string]bool{}
