@@ -63,10 +63,13 @@ func appendCharacter(buffer []byte, c byte) []byte {
 	}
 }
 
-// CanonicalName returns a fully qualified name in presentation form with its ASCII letters
-// in lower case, as dns.CanonicalName does, for a fraction of the work: the name itself
-// where they are.
+// CanonicalName returns a name in presentation form fully qualified and with its ASCII
+// letters in lower case, as dns.CanonicalName does, for a fraction of the work: the name
+// itself where it is so.
 func CanonicalName(name string) string {
+	if !dns.IsFqdn(name) {
+		return dns.CanonicalName(name)
+	}
 	lowered := true
 	for i := range len(name) {
 		if name[i] >= utf8.RuneSelf {

@@ -47,7 +47,7 @@ func TestIsName(t *testing.T) {
 }
 
 func TestCanonicalName(t *testing.T) {
-	for _, name := range []string{".", "a.example.", "A.Example.", "\\195\\132.Example.", "\xc3\x84.Example.", "A\\.B.example.", "@Z[`{.example."} {
+	for _, name := range []string{"", ".", "a.example", "a\\.", "a.example.", "A.Example.", "\\195\\132.Example.", "\xc3\x84.Example.", "A\\.B.example.", "@Z[`{.example."} {
 		if got, want := CanonicalName(name), dns.CanonicalName(name); got != want {
 			t.Errorf("CanonicalName(%q) = %q, want %q", name, got, want)
 		}
