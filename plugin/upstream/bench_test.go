@@ -183,3 +183,19 @@ func BenchmarkUnpack(b *testing.B) {
 		}
 	})
 }
+
+// BenchmarkPacer is a ticket that is free, and given back.
+func BenchmarkPacer(b *testing.B) {
+	p := newPacer(Budget{PerSecond: 100_000_000, Outstanding: 200})
+	defer p.close()
+	q := testQuery(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		t, err := p.acquire(b.Context(), client, q, nil, noReserve, nil)
+		if err != nil || t.depart(b.Context(), nil) != nil {
+			b.Fatal("no ticket")
+		}
+		t.left()
+		t.release()
+	}
+}

@@ -76,7 +76,7 @@ func TestLateGoroutines(t *testing.T) {
 			for range 20 {
 				group.Go(func() {
 					for time.Since(start) < length {
-						ticket, err := p.acquire(t.Context(), client, nil, nil, noReserve, nil)
+						ticket, err := p.acquire(t.Context(), client, new(query), nil, noReserve, nil)
 						if err != nil {
 							t.Error(err)
 							return
@@ -114,7 +114,7 @@ func TestTicketsThatMayLeave(t *testing.T) {
 		var left [number]time.Time
 		for i := range left {
 			go func() {
-				ticket, err := p.acquire(t.Context(), client, nil, nil, noReserve, nil)
+				ticket, err := p.acquire(t.Context(), client, new(query), nil, noReserve, nil)
 				if err != nil {
 					t.Error(err)
 					return
@@ -191,7 +191,7 @@ func TestUnusedTicket(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPacer(Budget{PerSecond: 10, Outstanding: 10})
 		take := func() *ticket {
-			ticket, err := p.acquire(t.Context(), client, nil, nil, noReserve, nil)
+			ticket, err := p.acquire(t.Context(), client, new(query), nil, noReserve, nil)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -1,8 +1,8 @@
 package upstream
 
 import (
-	"container/list"
 	"context"
+	"hash/maphash"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,13 +13,14 @@ import (
 const longestWait = 4 * time.Second
 
 // pacer keeps a server's budget: a query is sent with a ticket, which costs a token
-// and holds a slot until the ticket is released. Who comes first is served first,
-// clients before low priority. Tokens come in time, but who has one may be late; what
-// really leaves is counted by departures, and no ticket is given out that would have to
-// wait for its departure: nobody would keep the order there.
+// and holds a slot until the ticket is released. Clients are served before low priority,
+// and each network of clients alike, whatever others ask. Tokens come in time, but who has
+// one may be late; what really leaves is counted by departures, and no ticket is given out
+// that would have to wait for its departure: nobody would keep the order there.
 type pacer struct {
 	closing chan struct{} // closed by close
 	made    time.Time     // what departures are counted from
+	key     maphash.Seed  // of flows
 
 	mu       sync.Mutex
 	closed   bool
@@ -32,7 +33,7 @@ type pacer struct {
 	era      uint64 // how often the server has become down
 	old      int    // the tickets of the era before that still hold a slot
 	hold     time.Duration
-	queues   [waiters]list.List // of *applicant
+	queues   [waiters]fairQueue
 	timer    *time.Timer
 	timerSet bool
 	meter    meter
@@ -40,15 +41,8 @@ type pacer struct {
 	refused  uint64
 }
 
-// applicant is a query that waits for its ticket. The pacer's lock guards all but granted.
-type applicant struct {
-	granted chan *ticket // holds one, so that nobody waits for the applicant
-	class   priority
-	place   *list.Element // in the queue of its class, until it is granted
-}
-
 func newPacer(b Budget) *pacer {
-	p := &pacer{closing: make(chan struct{}), made: time.Now()}
+	p := &pacer{closing: make(chan struct{}), made: time.Now(), key: maphash.MakeSeed()}
 	p.set(b)
 	return p
 }
@@ -75,10 +69,10 @@ func (p *pacer) set(b Budget) {
 // acquire returns a ticket, waiting for it if it must: the query is then marked as
 // waiting meanwhile. reserve is the time before the context's deadline in which a
 // query is not worth sending any more, because its reply would come too late. The
-// error is ErrOverBudget, at once where it is foreseen, ErrClosed, the context's, or
-// context.Canceled once lost, which may be nil, is closed. Once urgent is closed, which may
-// be nil too, it is a client's query.
-func (p *pacer) acquire(ctx context.Context, class priority, lost, urgent <-chan struct{}, reserve func() time.Duration, waiting *atomic.Bool) (*ticket, error) {
+// error is ErrOverBudget, at once where it is foreseen, and later where somebody else
+// needs the room more; ErrClosed, the context's, or context.Canceled once the query is
+// lost. Once urgent is closed, which may be nil, it is a client's query.
+func (p *pacer) acquire(ctx context.Context, class priority, q *query, urgent <-chan struct{}, reserve func() time.Duration, waiting *atomic.Bool) (*ticket, error) {
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
@@ -95,13 +89,14 @@ func (p *pacer) acquire(ctx context.Context, class priority, lost, urgent <-chan
 	if deadline, ok := ctx.Deadline(); ok {
 		patience = min(patience, deadline.Sub(now)-reserve())
 	}
-	if class == probe || p.expected(class) > patience {
+	flow := flowOf(&q.asked, p.key)
+	if class == probe || !p.admit(class, flow, patience) {
 		p.refused++
 		p.mu.Unlock()
 		return nil, ErrOverBudget
 	}
-	a := &applicant{granted: make(chan *ticket, 1)}
-	p.enqueue(a, class)
+	a := &applicant{granted: make(chan *ticket, 1), class: class, flow: flow}
+	p.queues[class].put(a)
 	p.waited++
 	p.arm(now)
 	p.mu.Unlock()
@@ -110,11 +105,28 @@ func (p *pacer) acquire(ctx context.Context, class priority, lost, urgent <-chan
 		waiting.Store(true)
 		defer waiting.Store(false)
 	}
-	return p.await(ctx, lost, urgent, a, patience)
+	return p.await(ctx, q.lost, urgent, a, patience)
 }
 
-func (p *pacer) enqueue(a *applicant, class priority) {
-	a.class, a.place = class, p.queues[class].PushBack(a)
+// admit reports whether a newcomer may wait: it will be served in time, and no more wait
+// than can be served in the longest wait, or somebody makes room who has more than his
+// share of it.
+func (p *pacer) admit(class priority, newcomer flow, patience time.Duration) bool {
+	queue := &p.queues[class]
+	if p.expected(class, queue.turn(newcomer)) > patience {
+		return false
+	}
+	if p.expected(class, queue.length+1) <= longestWait {
+		return true
+	}
+	last := queue.last(newcomer)
+	if last == nil {
+		return false
+	}
+	queue.remove(last)
+	p.refused++
+	last.granted <- nil
+	return true
 }
 
 // await waits until a ticket is granted or patience is over.
@@ -124,6 +136,9 @@ func (p *pacer) await(ctx context.Context, lost, urgent <-chan struct{}, a *appl
 	for {
 		select {
 		case t := <-a.granted:
+			if t == nil {
+				return nil, ErrOverBudget
+			}
 			t.ready = time.Now()
 			return t, nil
 		case <-urgent:
@@ -148,8 +163,9 @@ func (p *pacer) promote(a *applicant) {
 	if a.class == client || len(a.granted) > 0 {
 		return
 	}
-	p.queues[a.class].Remove(a.place)
-	p.enqueue(a, client)
+	p.queues[a.class].remove(a)
+	a.class = client
+	p.queues[client].put(a)
 	p.serve(time.Now())
 }
 
@@ -159,9 +175,12 @@ func (p *pacer) leave(a *applicant, why error) error {
 	defer p.mu.Unlock()
 	select {
 	case t := <-a.granted: // meanwhile
+		if t == nil {
+			return why // and counted
+		}
 		p.giveBack(t)
 	default:
-		p.queues[a.class].Remove(a.place)
+		p.queues[a.class].remove(a)
 	}
 	if why == ErrOverBudget {
 		p.refused++
@@ -196,9 +215,9 @@ func (p *pacer) mayLeave(now time.Time) time.Duration {
 func (p *pacer) queued(class priority) bool {
 	switch class {
 	case client:
-		return p.queues[client].Len() > 0
+		return p.queues[client].length > 0
 	case low:
-		return p.queues[client].Len()+p.queues[low].Len() > 0
+		return p.queues[client].length+p.queues[low].length > 0
 	default:
 		return false
 	}
@@ -241,12 +260,12 @@ func (p *pacer) issue(now time.Time) *ticket {
 	return t
 }
 
-// expected estimates how long a new query of a class will wait. Slots are handed on
-// as fast as queries end, tokens come at their rate; the slower one counts.
-func (p *pacer) expected(class priority) time.Duration {
-	ahead := p.queues[client].Len() + 1
+// expected estimates how long the query waits that is served as that manieth of those
+// that wait in its class. Slots are handed on as fast as queries end, tokens come at
+// their rate; the slower one counts.
+func (p *pacer) expected(class priority, ahead int) time.Duration {
 	if class == low {
-		ahead += p.queues[low].Len()
+		ahead += p.queues[client].length
 	}
 	wait := p.bucket.until(float64(ahead) + p.behind(class))
 	if p.slots == 0 {
@@ -259,12 +278,11 @@ func (p *pacer) expected(class priority) time.Duration {
 func (p *pacer) serve(now time.Time) {
 	p.bucket.fill(now)
 	for class := range p.queues {
-		for p.queues[class].Len() > 0 && p.free(priority(class), now) {
-			first := p.queues[class].Front()
-			p.queues[class].Remove(first)
-			first.Value.(*applicant).granted <- p.issue(now)
+		queue := &p.queues[class]
+		for queue.length > 0 && p.free(priority(class), now) {
+			queue.take().granted <- p.issue(now)
 		}
-		if p.queues[class].Len() > 0 {
+		if queue.length > 0 {
 			break
 		}
 	}
@@ -278,7 +296,7 @@ func (p *pacer) arm(now time.Time) {
 		return
 	}
 	for class := range p.queues {
-		if p.queues[class].Len() == 0 {
+		if p.queues[class].length == 0 {
 			continue
 		}
 		wait := max(p.bucket.until(1+p.behind(priority(class))), p.mayLeave(now))
@@ -351,33 +369,6 @@ func (p *pacer) report(s *Stats) {
 	defer p.mu.Unlock()
 	s.PerSecond = p.meter.lastSecond(time.Now())
 	s.Outstanding = p.held
-	s.Waiting = p.queues[client].Len() + p.queues[low].Len()
+	s.Waiting = p.queues[client].length + p.queues[low].length
 	s.Waited, s.Refused = p.waited, p.refused
-}
-
-// meter counts queries by whole seconds: a value without a clock.
-type meter struct {
-	second        int64 // of the Unix time
-	now, complete int   // counts of that second and of the one before
-}
-
-func (m *meter) count(now time.Time) {
-	m.turn(now)
-	m.now++
-}
-
-// lastSecond returns the count of the last second that is over.
-func (m *meter) lastSecond(now time.Time) int {
-	m.turn(now)
-	return m.complete
-}
-
-func (m *meter) turn(now time.Time) {
-	switch passed := now.Unix() - m.second; {
-	case passed == 1:
-		m.complete, m.now = m.now, 0
-	case passed > 1:
-		m.complete, m.now = 0, 0
-	}
-	m.second = max(m.second, now.Unix())
 }

@@ -27,8 +27,13 @@ func newLine(b Budget) *line { return &line{pacer: newPacer(b), start: time.Now(
 
 // join lets somebody apply for a ticket, behind all who have before.
 func (l *line) join(ctx context.Context, name string, class priority) {
+	l.joinFor(ctx, name, class, new(query))
+}
+
+// joinFor is join for a query of somebody else's.
+func (l *line) joinFor(ctx context.Context, name string, class priority, q *query) {
 	l.group.Go(func() {
-		ticket, err := l.pacer.acquire(ctx, class, nil, l.urgent, noReserve, nil)
+		ticket, err := l.pacer.acquire(ctx, class, q, l.urgent, noReserve, nil)
 		if err == nil {
 			_ = ticket.depart(ctx, nil)
 			ticket.left()
@@ -130,7 +135,7 @@ func TestPacerReserve(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPacer(Budget{PerSecond: 1})
 		reserve := func() time.Duration { return 300 * time.Millisecond }
-		ticket, err := p.acquire(t.Context(), client, nil, nil, reserve, nil)
+		ticket, err := p.acquire(t.Context(), client, new(query), nil, reserve, nil)
 		if err != nil || ticket.depart(t.Context(), nil) != nil {
 			t.Fatal(err)
 		}
@@ -140,7 +145,7 @@ func TestPacerReserve(t *testing.T) {
 			want   error
 		}{{1300 * time.Millisecond, ErrOverBudget}, {1400 * time.Millisecond, nil}} {
 			ctx, cancel := context.WithTimeout(t.Context(), tc.within)
-			if _, err := p.acquire(ctx, client, nil, nil, reserve, nil); !errors.Is(err, tc.want) {
+			if _, err := p.acquire(ctx, client, new(query), nil, reserve, nil); !errors.Is(err, tc.want) {
 				t.Errorf("acquire within %v = %v, want %v", tc.within, err, tc.want)
 			}
 			cancel()

@@ -263,7 +263,7 @@ func (s *Server) askOver(ctx context.Context, t transport, q *query, waiting *at
 func (s *Server) send(ctx context.Context, t transport, q *query, waiting *atomic.Bool) result {
 	r := result{transport: t.protocol()}
 	class, urgent := priorityOf(ctx, q)
-	permit, err := s.pacer.acquire(ctx, class, q.lost, urgent, s.replyTime, waiting)
+	permit, err := s.pacer.acquire(ctx, class, q, urgent, s.replyTime, waiting)
 	if err != nil {
 		r.err = s.refusal(err)
 		return r

@@ -42,6 +42,10 @@ type Question struct {
 	DO bool
 	// CD asks the server not to validate (RFC 4035 section 3.2.2).
 	CD bool
+	// Network is that of the client it is asked for, which is no part of what is sent: when
+	// a server's budget is spent, networks take turns. The zero value is nobody's, for
+	// our own questions.
+	Network netip.Prefix
 }
 
 // Transport names the protocol a query was sent over.
