@@ -189,7 +189,7 @@ func (s *serving) wait(c *configuration, asked *outcome, from asker) bool {
 		late = new(lateAnswer)
 	}
 	o := late.detach(asked)
-	waits := s.handler.waiting.do(func() {
+	waits := s.handler.waiting.do(o.query.client.Addr(), func() {
 		defer s.handler.late.Put(late)
 		defer to.release()
 		defer recoverPanic(o.query.asked, to)
@@ -237,7 +237,7 @@ func accepted(message []byte) bool {
 // pass reports false where as many wait as may.
 func (s *serving) pass(request *dns.Msg, from asker) bool {
 	to := from.kept()
-	waits := s.handler.waiting.do(func() {
+	waits := s.handler.waiting.do(to.client().Addr(), func() {
 		defer to.release()
 		ctx := context.WithValue(context.Background(), dnsserver.Key{}, s.server)
 		ctx = context.WithValue(ctx, dnsserver.LoopKey{}, 0)
