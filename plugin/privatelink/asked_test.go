@@ -26,6 +26,20 @@ func failuresOf(handler *Handler, server string) map[string]float64 {
 	return reasons
 }
 
+// What is asked upstream counts for the network of the client, along the whole chain.
+func TestQuestionsCountForTheClientsNetwork(t *testing.T) {
+	for client, want := range map[string]string{"10.1.2.3:5353": "10.1.2.0/24", "[2001:db8:1:2ff::1]:5353": "2001:db8:1:200::/56"} {
+		q := query{name: "db1.database.windows.net.", client: netip.MustParseAddrPort(client)}
+		tail := q.of("db1.privatelink.database.windows.net.")
+		if got := tail.question().Network.String(); got != want {
+			t.Errorf("a question for %s counts for %s, want %s", client, got, want)
+		}
+	}
+	if network := (&query{}).question().Network; network.IsValid() {
+		t.Errorf("our own question counts for %v, want nobody", network)
+	}
+}
+
 // The answer came from the fallback; that the route's own server failed is no less true.
 func TestFailuresBehindAFallbackAreCounted(t *testing.T) {
 	own := silent(t)

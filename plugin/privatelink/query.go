@@ -11,6 +11,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/privatelink-dns/privatelink-dns/plugin/cache"
+	"github.com/privatelink-dns/privatelink-dns/plugin/ratelimit"
 	"github.com/privatelink-dns/privatelink-dns/plugin/upstream"
 	"github.com/privatelink-dns/privatelink-dns/plugin/wire"
 )
@@ -102,7 +103,11 @@ func (q *query) supported() bool {
 	return q.opcode == dns.OpcodeQuery
 }
 
-// question is what is asked upstream.
+// question is what is asked upstream: for the network of the client who asked first, where
+// several share it.
 func (q *query) question() upstream.Question {
-	return upstream.Question{Name: q.name, Type: q.qtype, Class: q.qclass, DO: q.key.DO, CD: q.key.CD}
+	return upstream.Question{
+		Name: q.name, Type: q.qtype, Class: q.qclass, DO: q.key.DO, CD: q.key.CD,
+		Network: ratelimit.NetworkOf(q.client.Addr()),
+	}
 }

@@ -71,6 +71,8 @@ type load struct {
 	rate   int // questions a second
 	// retry is when a client asks again that has no reply; 0 for never.
 	retry time.Duration
+	// own are the clients' addresses; nil for some clients with one address.
+	own []netip.Addr
 
 	sockets []*socket
 	asked   []*question
@@ -78,15 +80,19 @@ type load struct {
 	sending sync.WaitGroup
 }
 
-// clients is how many sockets share a load.
+// clients is how many sockets share a load that says nothing of them.
 const clients = 8
 
 // begin starts the load. finish ends it, and must be called.
 func (l *load) begin(p *proof) {
 	p.t.Helper()
 	l.ended = make(chan struct{})
-	for range clients {
-		l.sockets = append(l.sockets, newSocket(p.t, l.server))
+	own := l.own
+	if own == nil {
+		own = slices.Repeat([]netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1})}, clients)
+	}
+	for _, address := range own {
+		l.sockets = append(l.sockets, newSocket(p.t, address, l.server))
 	}
 	l.sending.Go(l.send)
 }
@@ -113,7 +119,7 @@ func (l *load) send() {
 func (l *load) ask(number int) {
 	q := &question{name: l.names[number%len(l.names)], latency: never}
 	l.asked = append(l.asked, q)
-	l.sockets[number%clients].ask(q)
+	l.sockets[number%len(l.sockets)].ask(q)
 }
 
 func (l *load) repeat(now time.Time) {

@@ -27,6 +27,7 @@ func TestProve(t *testing.T) {
 	}{
 		{"budget", proveBudget, true, false},
 		{"retry storm", proveStorm, true, false},
+		{"fairness", proveFairness, true, true},
 		{"outage", func(p *proof) { proveOutage(p, false) }, false, false},
 		{"outage with restart", func(p *proof) { proveOutage(p, true) }, false, false},
 		{"leak without fallbacks", func(p *proof) { proveNoLeak(p, false) }, false, true},

@@ -29,9 +29,10 @@ type socket struct {
 	reading sync.WaitGroup
 }
 
-func newSocket(t testing.TB, server netip.AddrPort) *socket {
+// newSocket opens a socket with an address of this machine's own, as all of 127.0.0.0/8 are.
+func newSocket(t testing.TB, own netip.Addr, server netip.AddrPort) *socket {
 	t.Helper()
-	connection, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	connection, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(netip.AddrPortFrom(own, 0)))
 	if err != nil {
 		t.Fatal(err)
 	}
