@@ -16,6 +16,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/privatelink-dns/privatelink-dns/plugin/catalog"
 )
@@ -172,10 +173,10 @@ func checkDomain(domain string) error {
 
 const domainCharacters = "abcdefghijklmnopqrstuvwxyz0123456789-_."
 
-// printable keeps a text on its line.
+// printable keeps a text on its line, and what YAML and terminals do not take out of it.
 func printable(text string) string {
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r == 0x2028 || r == 0x2029 || r == 0xfffd {
+		if !unicode.IsPrint(r) || r == unicode.ReplacementChar {
 			return '?'
 		}
 		return r
