@@ -124,7 +124,7 @@ type Hit struct {
 // exist.
 func (c *Cache) Get(key *Key, now time.Time) Hit {
 	hash := c.hash(key)
-	hit := c.shardOf(hash).get(hash, key, now.UnixNano())
+	hit := c.shardOf(hash).get(hash, key, steady(now))
 	if hit.State != Fresh && hit.State != Due && c.denials.Load() {
 		return c.denyStale(hit, hash, key, now)
 	}

@@ -116,7 +116,7 @@ func TestAFailureHidesNoAnswer(t *testing.T) {
 	c.Put(addressEntry(t, key, 10, start))
 	expect(t, c, key, 0, Fresh)
 	c.Put(failure(9500 * time.Millisecond))
-	if hit := expect(t, c, key, 9600*time.Millisecond, Due); hit.Failure.HeldUntil() != start.Add(39500*time.Millisecond) {
+	if hit := expect(t, c, key, 9600*time.Millisecond, Due); !hit.Failure.HeldUntil().Equal(start.Add(39500 * time.Millisecond)) {
 		t.Errorf("HeldUntil = %v, want 30 s after the failure", hit.Failure.HeldUntil())
 	}
 	if hit := expect(t, c, key, 39*time.Second, Stale); !hit.Failure.Exists() {

@@ -39,7 +39,7 @@ func (c *Cache) putDenial(key *Key, entry Entry) {
 // Names below it are asked for: servers that say NXDOMAIN of a name which only has names
 // below it are too common to believe them so much (RFC 8020 section 3.2 allows that).
 func (c *Cache) denyStale(hit Hit, hash uint64, key *Key, now time.Time) Hit {
-	denial, found := c.denialOf(key.Question.Name(), key, now.UnixNano())
+	denial, found := c.denialOf(key.Question.Name(), key, steady(now))
 	if !found || hit.State == Stale && denial.stored() < hit.Entry.stored() {
 		return hit
 	}
@@ -85,7 +85,7 @@ func (e Entry) retold(key *Key, now time.Time) (Entry, bool) {
 	if message.Unpack(e.Message()) != nil {
 		return Entry{}, false
 	}
-	rest := time.Duration(e.expires() - now.UnixNano())
+	rest := time.Duration(e.expires() - steady(now))
 	if rest < time.Second {
 		return Entry{}, false
 	}

@@ -60,7 +60,7 @@ type Entry struct {
 // part of the key. Behind the message of a failure stand its reason and the reason's
 // length in one octet; failures are in no snapshot.
 const (
-	atStored   = 0  // int64, nanoseconds since 1970
+	atStored   = 0  // int64, nanoseconds since 1970 on the steady clock
 	atLife     = 8  // uint32, seconds
 	atStale    = 12 // uint32, seconds after the life's end; for a failure see HeldUntil
 	atKind     = 16
@@ -156,24 +156,26 @@ func (e Entry) Meta() Meta {
 // the entry is not Kept.
 func (e Entry) TTL() time.Duration { return time.Duration(e.life()) }
 
-// Stored returns when the entry was made, on the wall clock.
-func (e Entry) Stored() time.Time { return time.Unix(0, e.stored()) }
+// Stored returns when the entry was made. It has a monotonic reading, as the times below:
+// compared with others of this process they are right though somebody sets the wall
+// clock. What they show is its time as if nobody had since the process began.
+func (e Entry) Stored() time.Time { return moment(e.stored()) }
 
 // Expires returns when the answer ceases to be fresh, or the failure to be an
 // answer.
-func (e Entry) Expires() time.Time { return time.Unix(0, e.expires()) }
+func (e Entry) Expires() time.Time { return moment(e.expires()) }
 
 // StaleUntil returns until when the answer may be used though it has expired.
-func (e Entry) StaleUntil() time.Time { return time.Unix(0, e.end()) }
+func (e Entry) StaleUntil() time.Time { return moment(e.end()) }
 
 // HeldUntil returns until when the question is not to be asked again after this
 // failure where there is an answer that can be used meanwhile. It means nothing
 // for answers.
-func (e Entry) HeldUntil() time.Time { return time.Unix(0, e.held()) }
+func (e Entry) HeldUntil() time.Time { return moment(e.held()) }
 
 // Age returns how old the entry is, 0 at least.
 func (e Entry) Age(now time.Time) time.Duration {
-	return time.Duration(max(0, now.UnixNano()-e.stored()))
+	return time.Duration(max(0, steady(now)-e.stored()))
 }
 
 // Key returns the key that the entry was made with. It allocates where there is a
@@ -186,7 +188,7 @@ func (e Entry) Key() Key {
 
 func (e Entry) view() []byte { return e.block[atView : atView+int(e.block[atViewSize])] }
 
-// Times in nanoseconds since 1970, durations in nanoseconds.
+// Times in nanoseconds since 1970 on the steady clock, durations in nanoseconds.
 
 func (e Entry) stored() int64 { return int64(binary.LittleEndian.Uint64(e.block[atStored:])) }
 
@@ -243,7 +245,7 @@ func newEntry(key *Key, kind Kind, kept bool, meta Meta, times life, now time.Ti
 		size++
 	}
 	block := make([]byte, atView, size)
-	binary.LittleEndian.PutUint64(block[atStored:], uint64(now.UnixNano()))
+	binary.LittleEndian.PutUint64(block[atStored:], uint64(steady(now)))
 	binary.LittleEndian.PutUint32(block[atLife:], times.fresh)
 	binary.LittleEndian.PutUint32(block[atStale:], times.stale)
 	block[atKind], block[atFlags] = uint8(kind), flags

@@ -237,7 +237,7 @@ func TestEntryTellsWhatItWasMadeWith(t *testing.T) {
 	if entry.Key() != *key || entry.Meta() != meta {
 		t.Errorf("Key() = %v, Meta() = %v, want %v, %v", entry.Key(), entry.Meta(), *key, meta)
 	}
-	if !entry.Stored().Equal(start) || entry.Expires() != start.Add(10*time.Second) || entry.StaleUntil() != start.Add(time.Hour+10*time.Second) {
+	if !entry.Stored().Equal(start) || !entry.Expires().Equal(start.Add(10*time.Second)) || !entry.StaleUntil().Equal(start.Add(time.Hour+10*time.Second)) {
 		t.Errorf("times = %v, %v, %v", entry.Stored(), entry.Expires(), entry.StaleUntil())
 	}
 	if age := entry.Age(start.Add(time.Second)); age != time.Second {

@@ -2,7 +2,6 @@ package cache
 
 import (
 	"bytes"
-	"time"
 
 	"github.com/miekg/dns"
 
@@ -84,9 +83,9 @@ func (s *shard) lookup(matches func(name []byte) bool) []Entry {
 	return found
 }
 
-// usable returns the answers that can be used at a time, the least recently used
-// first.
-func (s *shard) usable(now time.Time) []Entry {
+// usable returns the answers that can be used at a time of the steady clock, the least
+// recently used first.
+func (s *shard) usable(now int64) []Entry {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	entries := make([]Entry, 0, s.answers.Len())
@@ -98,7 +97,7 @@ func (s *shard) usable(now time.Time) []Entry {
 	return entries
 }
 
-// usable reports whether an entry can be used at a time.
-func (e Entry) usable(now time.Time) bool {
-	return now.UnixNano() < e.end() && e.stored()-now.UnixNano() <= maxAhead
+// usable reports whether an entry can be used at a time of the clock that its own are of.
+func (e Entry) usable(now int64) bool {
+	return now < e.end() && e.stored()-now <= maxAhead
 }

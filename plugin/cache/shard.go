@@ -15,8 +15,8 @@ const (
 	// failureShare is the part of the entries that failures may be.
 	failureShare = 4
 	// maxAhead is how far an entry may have been stored in the future: goroutines
-	// read the clock at different times. More means that the clock was set back,
-	// and nothing is known of the entry's age.
+	// read the clock at different times. More means that it is of a snapshot, and the
+	// clock was set back since: nothing is known of the entry's age.
 	maxAhead = int64(time.Minute)
 )
 

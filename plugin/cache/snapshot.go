@@ -21,7 +21,8 @@ var ErrSnapshot = errors.New("cache snapshot cannot be used")
 // A snapshot is the line below, then every entry's block behind its length (uint32,
 // little endian), the least recently used of a shard first, then a length of 0, the
 // number of blocks (uint64), and the xxHash64 of all before it. The line's number
-// changes with the block's layout. Times are on the wall clock, as in the block.
+// changes with the block's layout. Times are on the wall clock, where those of the
+// cache's own blocks are on the steady one.
 const snapshotLine = "privatelink-dns cache 1\n"
 
 const (
@@ -39,10 +40,12 @@ func (c *Cache) WriteSnapshot(w io.Writer, now time.Time) error {
 	checked := &checkedWriter{to: buffered, sum: xxhash.New()}
 	checked.write([]byte(snapshotLine))
 	count := uint64(0)
+	shift := wallShift(now)
 	for _, s := range c.shards {
-		for _, entry := range s.usable(now) {
+		for _, entry := range s.usable(steady(now)) {
 			checked.writeNumber(uint32(len(entry.block)))
-			checked.write(entry.block)
+			checked.writeNumber(entry.stored() + shift)
+			checked.write(entry.block[atLife:])
 			count++
 		}
 		if checked.err != nil {
@@ -125,7 +128,8 @@ func (c *Cache) readEntries(reader *snapshotReader, now time.Time) ([]Entry, err
 			return nil, fmt.Errorf("%w: entry %d: %w", ErrSnapshot, count, err)
 		}
 		cost := kept{entry: entry}.size()
-		if entry.usable(now) && len(entries) < limits.Entries && size+cost <= limits.Bytes {
+		if entry.usable(now.UnixNano()) && len(entries) < limits.Entries && size+cost <= limits.Bytes {
+			binary.LittleEndian.PutUint64(block[atStored:], uint64(entry.stored()-wallShift(now)))
 			entries, size = append(entries, entry), size+cost
 		}
 	}

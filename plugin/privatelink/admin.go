@@ -145,7 +145,7 @@ func (a *admin) keptAnswers(w http.ResponseWriter, r *http.Request) {
 	}
 	kept := []KeptAnswer{}
 	for _, entry := range entries {
-		kept = append(kept, describe(entry))
+		kept = append(kept, describe(entry, time.Now()))
 	}
 	answerJSON(w, kept)
 }
@@ -184,11 +184,13 @@ func (s *slot) flush(name string, suffix bool) (cache.Flushed, error) {
 	return flushed, err
 }
 
-func describe(entry cache.Entry) KeptAnswer {
+func describe(entry cache.Entry, now time.Time) KeptAnswer {
 	key := entry.Key()
+	// On the wall clock as it is now: who reads this compares it with that.
+	expires, staleUntil := now.Add(entry.Expires().Sub(now)), now.Add(entry.StaleUntil().Sub(now))
 	kept := KeptAnswer{
 		Name: key.Question.Presentation(), Type: dns.Type(key.Question.Type).String(), Kind: entry.Kind().String(),
-		Expires: entry.Expires(), StaleUntil: entry.StaleUntil(), Records: []string{},
+		Expires: expires, StaleUntil: staleUntil, Records: []string{},
 		Reason: string(entry.AppendReason(nil)),
 	}
 	message := new(dns.Msg)
