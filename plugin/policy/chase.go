@@ -47,11 +47,14 @@ const (
 // that asks for the name meanwhile is chasing, not looking up directly.
 //
 // It is a fixed table of atomic words, a 32-bit fingerprint and a 32-bit expiry
-// (Unix seconds) each: nothing is allocated, nothing grows, and no lock is
+// (Unix seconds, on a clock that nobody sets) each: nothing is allocated, nothing grows, and no lock is
 // taken. Two pairs of client and name are confused with probability 2^-29,
 // which only ever lets a question through. It is safe for concurrent use.
 type ChaseMemory struct {
-	seed       uint64
+	seed uint64
+	// begun is where the memory's clock begins, which nobody sets: what it showed then is
+	// for snapshots.
+	begun      time.Time
 	doubtUntil time.Time
 	words      []atomic.Uint64
 }
@@ -59,14 +62,14 @@ type ChaseMemory struct {
 // NewChaseMemory returns an empty memory that was started at the given time. The
 // seed makes the table's layout unpredictable to clients; it must be random.
 func NewChaseMemory(seed uint64, started time.Time) *ChaseMemory {
-	return &ChaseMemory{seed: seed, doubtUntil: started.Add(startingTime), words: make([]atomic.Uint64, memoryWords)}
+	return &ChaseMemory{seed: seed, begun: started, doubtUntil: started.Add(startingTime), words: make([]atomic.Uint64, memoryWords)}
 }
 
 // Remember notes that a client was given a CNAME that leads to name and lives
 // for ttl. The name is lower case and fully qualified.
 func (m *ChaseMemory) Remember(client netip.Addr, name string, ttl time.Duration, now time.Time) {
 	bucket, fingerprint := m.locate(client, name)
-	present, expiry := seconds(now), seconds(now.Add(min(ttl, longestTTL)+graceAfterCNAME+time.Second-1))
+	present, expiry := m.seconds(now), m.seconds(now.Add(min(ttl, longestTTL)+graceAfterCNAME+time.Second-1))
 	for !remember(bucket, fingerprint, present, expiry) {
 		continue // another writer took the chosen word: choose again
 	}
@@ -108,7 +111,7 @@ func raise(word *atomic.Uint64, value uint64) {
 // Remembers tells what is known of a client and a name. It does not allocate.
 func (m *ChaseMemory) Remembers(client netip.Addr, name string, now time.Time) Memory {
 	bucket, fingerprint := m.locate(client, name)
-	present := seconds(now)
+	present := m.seconds(now)
 	for index := 1; index < len(bucket); index++ {
 		word := bucket[index].Load()
 		if uint32(word>>32) == fingerprint && uint32(word) > present {
@@ -136,5 +139,7 @@ func (m *ChaseMemory) locate(client netip.Addr, name string) (bucket []atomic.Ui
 	return m.words[first : first+bucketWords], uint32(hash >> 32)
 }
 
-// seconds is exact until the year 2106.
-func seconds(t time.Time) uint32 { return uint32(t.Unix()) }
+// seconds is a time on the memory's clock. It is exact until the year 2106.
+func (m *ChaseMemory) seconds(t time.Time) uint32 {
+	return uint32(m.begun.Round(0).Add(t.Sub(m.begun)).Unix())
+}

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/cespare/xxhash/v2"
@@ -28,11 +29,22 @@ func (m *ChaseMemory) Snapshot(now time.Time) []byte {
 	data = append(data, snapshotMagic...)
 	data = binary.LittleEndian.AppendUint64(data, m.seed)
 	data = binary.LittleEndian.AppendUint64(data, uint64(now.Unix()))
-	data = binary.LittleEndian.AppendUint64(data, uint64(m.doubtUntil.UnixNano()))
+	// Another process knows the wall clock only, as it is now.
+	data = binary.LittleEndian.AppendUint64(data, uint64(now.Round(0).Add(m.doubtUntil.Sub(now)).UnixNano()))
+	shift := now.Unix() - int64(m.seconds(now))
 	for index := range m.words {
-		data = binary.LittleEndian.AppendUint64(data, m.words[index].Load())
+		data = binary.LittleEndian.AppendUint64(data, moved(m.words[index].Load(), shift))
 	}
 	return binary.LittleEndian.AppendUint64(data, xxhash.Sum64(data))
+}
+
+// moved returns a word whose expiry, if it has one, is later by so many seconds.
+func moved(word uint64, by int64) uint64 {
+	expiry := int64(uint32(word))
+	if expiry == 0 {
+		return word
+	}
+	return word&^math.MaxUint32 | uint64(min(max(expiry+by, 1), math.MaxUint32))
 }
 
 // RestoreChaseMemory returns the memory that a snapshot holds, in doubt no longer
@@ -58,7 +70,7 @@ func RestoreChaseMemory(data []byte, now time.Time) (*ChaseMemory, error) {
 	}
 	memory := NewChaseMemory(seed, now)
 	if doubtUntil := time.Unix(0, int64(binary.LittleEndian.Uint64(header[16:]))); doubtUntil.Before(memory.doubtUntil) {
-		memory.doubtUntil = doubtUntil
+		memory.doubtUntil = now.Add(doubtUntil.Sub(now))
 	}
 	for index := range memory.words {
 		memory.words[index].Store(binary.LittleEndian.Uint64(body[snapshotHeader+8*index:]))
