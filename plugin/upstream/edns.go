@@ -17,19 +17,23 @@ const withoutEDNSFor = 5 * time.Minute
 // silent (RFC 6891 section 6.2.2). Silence counts only until the first reply to such a
 // query: from then on there are likelier reasons for it.
 type edns struct {
-	heard    atomic.Bool  // a query with EDNS has had a reply, whatever it said
-	testing  atomic.Bool  // testEDNS runs
-	avoidAll atomic.Int64 // until when no query has EDNS, in Unix nanoseconds
+	heard   atomic.Bool // a query with EDNS has had a reply, whatever it said
+	testing atomic.Bool // testEDNS runs
+	// avoidAll is until when no query has EDNS. It keeps its monotonic reading.
+	avoidAll atomic.Pointer[time.Time]
 }
 
 // avoided reports whether queries go without EDNS now.
 func (e *edns) avoided() bool {
 	until := e.avoidAll.Load()
-	return until > 0 && time.Now().UnixNano() < until
+	return until != nil && time.Now().Before(*until)
 }
 
 // avoid has queries go without EDNS for a while.
-func (e *edns) avoid() { e.avoidAll.Store(time.Now().Add(withoutEDNSFor).UnixNano()) }
+func (e *edns) avoid() {
+	until := time.Now().Add(withoutEDNSFor)
+	e.avoidAll.Store(&until)
+}
 
 // unheard reports whether the server has never replied to a query with EDNS.
 func (e *edns) unheard() bool { return !e.heard.Load() }
@@ -41,7 +45,7 @@ func (s *Server) learnEDNS(with bool) {
 	switch {
 	case with && s.edns.unheard():
 		s.edns.heard.Store(true)
-		s.edns.avoidAll.Store(0)
+		s.edns.avoidAll.Store(nil)
 	case !with && s.edns.unheard() && !s.edns.avoided() && s.edns.testing.CompareAndSwap(false, true):
 		s.mu.Lock()
 		defer s.mu.Unlock()

@@ -155,3 +155,16 @@ func TestSilentToEDNSBesideAnother(t *testing.T) {
 		}
 	})
 }
+
+// Whoever sets the wall clock back does not have queries go without EDNS for as long as
+// that: until when they do has a monotonic reading, which Round takes away.
+func TestAvoidingEDNSIsNotReadFromTheWallClock(t *testing.T) {
+	var known edns
+	known.avoid()
+	if until := *known.avoidAll.Load(); until == until.Round(0) {
+		t.Errorf("EDNS is avoided until %v, want a time with a monotonic reading", until)
+	}
+	if !known.avoided() {
+		t.Error("EDNS is not avoided")
+	}
+}

@@ -20,11 +20,13 @@ func (m *meter) lastSecond(now time.Time) int {
 }
 
 func (m *meter) turn(now time.Time) {
-	switch passed := now.Unix() - m.second; {
-	case passed == 1:
+	switch passed := now.Unix() - m.second; passed {
+	case -1, 0:
+		return // goroutines read the clock at different times
+	case 1:
 		m.complete, m.now = m.now, 0
-	case passed > 1:
-		m.complete, m.now = 0, 0
+	default:
+		m.complete, m.now = 0, 0 // a pause, or somebody has set the clock
 	}
-	m.second = max(m.second, now.Unix())
+	m.second = now.Unix()
 }

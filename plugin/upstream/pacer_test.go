@@ -271,6 +271,17 @@ func TestMeter(t *testing.T) {
 	}
 }
 
+// A clock that was set back does not stop the count until it is there again.
+func TestMeterGoesOnAfterTheClockWasSetBack(t *testing.T) {
+	var m meter
+	for _, second := range []int64{5000, 5000, 1000, 1000, 1000} {
+		m.count(time.Unix(second, 0))
+	}
+	if got := m.lastSecond(time.Unix(1001, 0)); got != 3 {
+		t.Errorf("lastSecond after the clock was set back = %d, want 3", got)
+	}
+}
+
 // An abandoned question holds its slot until its late reply, or for a while.
 func TestAbandonedQuestionsCount(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
