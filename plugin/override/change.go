@@ -70,6 +70,7 @@ func (c Change) override(now time.Time) (*Override, error) {
 		Name: dns.CanonicalName(c.Name), Reason: strings.TrimSpace(c.Reason), Who: strings.TrimSpace(c.Who),
 		Created: created, Expires: created.Add(duration.Truncate(time.Second)),
 	}
+	o.lasts(now)
 	err := c.readValues(o)
 	if err == nil {
 		err = o.checkAnswer()

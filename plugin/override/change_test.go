@@ -2,6 +2,7 @@ package override
 
 import (
 	"errors"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -39,6 +40,31 @@ func TestAddLasts(t *testing.T) {
 		c.For = given
 		if added := add(t, new(Store), c); added.Expires.Sub(night) != want || !added.Created.Equal(night) {
 			t.Errorf("for %s: %s to %s, want %s from now", given, added.Created, added.Expires, want)
+		}
+	}
+}
+
+// Whoever sets the wall clock neither ends an override nor prolongs it: its end has a
+// monotonic reading, which Round takes away.
+func TestTheEndIsNotReadFromTheWallClock(t *testing.T) {
+	now, path := time.Now(), filepath.Join(t.TempDir(), "overrides.json")
+	first, next := new(Store), new(Store)
+	for _, store := range []*Store{first, next} {
+		if _, err := store.Restore(path, now); err != nil {
+			t.Fatal(err)
+		}
+		if store == first {
+			if _, _, err := store.Add(change(TypeA, "10.0.2.4"), now); err != nil {
+				t.Fatal(err)
+			}
+		}
+		found := store.List(now)[0]
+		if found.ends == found.ends.Round(0) || !found.ends.Equal(found.Expires) {
+			t.Errorf("the override ends at %v, want %v with a monotonic reading", found.ends, found.Expires)
+		}
+		end := now.Add(found.left(now))
+		if !found.live(end.Add(-1)) || found.live(end) {
+			t.Errorf("the override does not end at %v", end)
 		}
 	}
 }

@@ -66,7 +66,7 @@ func (s *Store) Restore(path string, now time.Time) (restored int, err error) {
 	s.path = path
 	next := s.usable(now)
 	for _, o := range written {
-		if o.live(now) {
+		if o.lasts(now); o.live(now) {
 			next[o.Name] = o
 			restored++
 		}

@@ -38,16 +38,30 @@ type Override struct {
 	// Created and Expires are UTC, in whole seconds.
 	Created time.Time `json:"created"`
 	Expires time.Time `json:"expires"`
+	// ends is Expires with a monotonic reading: whoever sets the wall clock neither ends an
+	// override nor prolongs it. Zero where nobody has called lasts.
+	ends time.Time
 }
 
 // maxTTL, in seconds, is how long a client may keep an override: removing one
 // must work soon.
 const maxTTL = 30
 
+// lasts notes when the override ends, now that the wall clock shows a time.
+func (o *Override) lasts(now time.Time) { o.ends = now.Add(o.Expires.Sub(now)) }
+
+// left is how long the override is still in force.
+func (o *Override) left(now time.Time) time.Duration {
+	if o.ends.IsZero() {
+		return o.Expires.Sub(now)
+	}
+	return o.ends.Sub(now)
+}
+
 // TTL is the TTL, in seconds, that the override is told with: what is left of it,
 // 30 at most and 1 at least.
 func (o *Override) TTL(now time.Time) uint32 {
-	return uint32(max(1, min(maxTTL, o.Expires.Sub(now)/time.Second)))
+	return uint32(max(1, min(maxTTL, o.left(now)/time.Second)))
 }
 
 // Records returns the answer to a question of class IN for the override's name. It
@@ -110,7 +124,7 @@ func join(addresses []netip.Addr) string {
 }
 
 // live reports whether the override has not expired.
-func (o *Override) live(now time.Time) bool { return now.Before(o.Expires) }
+func (o *Override) live(now time.Time) bool { return o.left(now) > 0 }
 
 // withAddressesOf adds the addresses of the family that o has none of: A and AAAA
 // of a name stand beside each other.
