@@ -4,8 +4,9 @@
 // for `make prove`; both judge the same properties.
 //
 // It sees our program and the simulator as processes, through their
-// Corefiles, their answers and their signals, and uses loopback only. It must
-// not import the packages that make them up.
+// Corefiles, their answers and their signals, and uses loopback only; as root, the
+// soak makes a network of its own, whose addresses can go. It must not import the
+// packages that make them up.
 //
 // Environment, all optional:
 //
@@ -14,5 +15,6 @@
 //	PROVE_SUBJECT=S    what is measured: privatelink (judged), or for comparison,
 //	                   not judged: bare (our plugin without cache and budget) and
 //	                   coredns (the plugins cache and forward of our binary)
-//	PROVE_PROGRAM=P    a program that is measured in place of a new build
+//	PROVE_PROGRAM=P    a program that is measured in place of a new build; the soak
+//	                   needs one whose wall clock can be set, as it builds itself
 package prove

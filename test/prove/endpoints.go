@@ -42,14 +42,29 @@ func (e endpoints) names(number int) []string {
 	return names
 }
 
-// world returns the simulator's world file.
-func (e endpoints) world() string {
+// endpoint is a database beside those that endpoints number, with a TTL of its own.
+type endpoint struct {
+	label   string
+	address netip.Addr
+	ttl     time.Duration
+}
+
+func (e endpoint) name() string { return e.label + ".database.windows.net." }
+
+// world returns the simulator's world file, with further databases in it.
+func (e endpoints) world(further ...endpoint) string {
 	var private, aliases, public strings.Builder
-	seconds := int(e.private.Seconds())
+	write := func(label string, address netip.Addr, ttl time.Duration) {
+		seconds := int(ttl.Seconds())
+		fmt.Fprintf(&private, "      %s %d A %s\n", label, seconds, address)
+		fmt.Fprintf(&aliases, "        %s %d CNAME %s.privatelink.database.windows.net.\n", label, 6*seconds, label)
+		fmt.Fprintf(&public, "        %s 60 A 203.0.113.10\n", label)
+	}
 	for i := range e.number {
-		fmt.Fprintf(&private, "      n%d %d A %s\n", i, seconds, e.address(i))
-		fmt.Fprintf(&aliases, "        n%d %d CNAME n%d.privatelink.database.windows.net.\n", i, 6*seconds, i)
-		fmt.Fprintf(&public, "        n%d 60 A 203.0.113.10\n", i)
+		write(fmt.Sprintf("n%d", i), e.address(i), e.private)
+	}
+	for _, each := range further {
+		write(each.label, each.address, each.ttl)
 	}
 	return fmt.Sprintf(`vnets:
   - name: hub

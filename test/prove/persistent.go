@@ -17,6 +17,8 @@ type persistent struct {
 	names    []string
 	expected map[string]netip.Addr
 	ended    chan struct{} // closed when it shall end
+	// within bounds each step; 0 is patience.
+	within time.Duration
 
 	// What came of it is to be read after run has returned.
 	asked, failed, reconnected int
@@ -58,12 +60,19 @@ func (p *persistent) ask(name string) bool {
 }
 
 func (p *persistent) connect() bool {
-	connection, err := net.DialTimeout("tcp", p.server.String(), patience)
+	connection, err := net.DialTimeout("tcp", p.server.String(), p.bound())
 	if err != nil {
 		return false
 	}
 	p.connection = &dns.Conn{Conn: connection}
 	return true
+}
+
+func (p *persistent) bound() time.Duration {
+	if p.within > 0 {
+		return p.within
+	}
+	return patience
 }
 
 func (p *persistent) hangUp() {
@@ -77,7 +86,7 @@ func (p *persistent) hangUp() {
 func (p *persistent) exchange(name string) (question, bool) {
 	q := question{name: name}
 	begun := time.Now()
-	if p.connection.SetDeadline(begun.Add(patience)) != nil || p.connection.WriteMsg(new(dns.Msg).SetQuestion(name, dns.TypeA)) != nil {
+	if p.connection.SetDeadline(begun.Add(p.bound())) != nil || p.connection.WriteMsg(new(dns.Msg).SetQuestion(name, dns.TypeA)) != nil {
 		return q, false
 	}
 	reply, err := p.connection.ReadMsg()

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -26,9 +27,9 @@ type run struct {
 	proofs []*proof
 }
 
-// newRun reads the environment and builds the program: an ordinary build,
-// without the race detector, because its speed is judged.
-func newRun(t *testing.T) *run {
+// newRun reads the environment and builds the program, with further flags of go build: an
+// ordinary build, without the race detector, because its speed is judged.
+func newRun(t *testing.T, flags ...string) *run {
 	t.Helper()
 	r := &run{t: t, full: os.Getenv("PROVE") == "full", figures: os.Getenv("PROVE_FIGURES"), program: os.Getenv("PROVE_PROGRAM")}
 	name := os.Getenv("PROVE_SUBJECT")
@@ -42,7 +43,7 @@ func newRun(t *testing.T) *run {
 	r.subject.name = name
 	if r.program == "" {
 		r.program = filepath.Join(t.TempDir(), "privatelink-dns")
-		build := exec.Command("go", "build", "-buildvcs=false", "-o", r.program, "github.com/privatelink-dns/privatelink-dns/cmd/privatelink-dns")
+		build := exec.Command("go", slices.Concat([]string{"build", "-buildvcs=false", "-o", r.program}, flags, []string{"github.com/privatelink-dns/privatelink-dns/cmd/privatelink-dns"})...)
 		if said, err := build.CombinedOutput(); err != nil {
 			t.Fatalf("building the program: %v\n%s", err, said)
 		}

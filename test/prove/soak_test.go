@@ -24,6 +24,9 @@ import (
 // beginning, and answers again soon after the fault is gone. SOAK=10m is how long;
 // SOAK_SEED=N repeats the faults of a run, which prints its seed.
 func TestSoak(t *testing.T) {
+	if inOwnNetwork(t) {
+		return
+	}
 	length, err := time.ParseDuration(os.Getenv("SOAK"))
 	if err != nil && os.Getenv("SOAK") != "" {
 		t.Fatalf("SOAK: found %q, expected a duration such as 10m", os.Getenv("SOAK"))
@@ -35,7 +38,7 @@ func TestSoak(t *testing.T) {
 		}
 	}
 	t.Logf("SOAK_SEED=%d", seed)
-	r := newRun(t)
+	r := newRun(t, wallClockOverlay(t)...)
 	r.full = length > 0
 	p := r.newProof(t, "soak")
 	newSoak(p, seed).run(length)
@@ -59,18 +62,26 @@ const (
 // soak is our program between clients and a simulator that is reached over a bad road.
 type soak struct {
 	*reloaded
+	network   *network
+	clock     *wallClock
 	road      *road
 	cloud     *simulator
 	databases endpoints
+	moving    moving
+	lasting   *persistent
 	expected  map[string]netip.Addr
 	random    *rand.Rand
 	seed      uint64
-	// before runs our program with a disk of its own for its logs, where that is allowed.
+	// before runs our program with a wall clock of its own and, where that is allowed,
+	// ownDisk, with a disk of its own for its logs.
 	before   []string
+	ownDisk  bool
 	logs     string
 	replaced int
 	rows     []soakRow
 	peak     float64 // MB
+	// forgotten counts what had to be asked again though its TTL was not over.
+	forgotten int
 }
 
 // soakRow is a fault and what our program held some time after it.
@@ -78,17 +89,23 @@ type soakRow struct {
 	name                  string
 	begun, ended, settled time.Time
 	held                  holdings
+	// stream is how long after the end a new client over TCP had a reply.
+	stream time.Duration
 }
 
 func newSoak(p *proof, seed uint64) *soak {
 	p.t.Helper()
-	s := &soak{databases: endpoints{2000, 2 * time.Second}, random: rand.New(rand.NewPCG(seed, 0)), seed: seed, logs: p.subdirectory("logs")}
+	s := &soak{databases: endpoints{2000, 2 * time.Second}, random: rand.New(rand.NewPCG(seed, 0)), seed: seed, logs: p.subdirectory("logs"), network: newNetwork(p.t), clock: p.newWallClock()}
 	s.expected = s.databases.expected()
-	azure := p.azure(s.databases.world())
-	s.road = buildRoad(p, azure.address, seed)
-	if os.Geteuid() == 0 {
+	for _, each := range lastingEndpoints() {
+		s.expected[each.name()] = each.address
+	}
+	azure := p.azure(s.world())
+	s.road = buildRoad(p, s.network.upstream, azure.address, seed)
+	if s.ownDisk = os.Geteuid() == 0; s.ownDisk {
 		s.before = []string{"unshare", "--mount", "sh", "-c", `mount -t tmpfs -o size=8m tmpfs "$0" && exec "$@"`, s.logs}
 	}
+	s.before = append(s.before, s.clock.command()...)
 	s.cloud = azure
 	// The simulator as our program sees it: at the near end of the road.
 	near := &simulator{process: azure.process, proof: p, address: s.road.address, world: azure.world}
@@ -96,15 +113,17 @@ func newSoak(p *proof, seed uint64) *soak {
 		{"the same", true, ""}, {"the same again", true, ""}, {"a mistake", true, earlyMistake}, {"the same after a mistake", true, ""},
 	}}
 	s.reloaded.more = []string{
-		fmt.Sprintf("cache %d", soakCache), "state " + p.subdirectory("state"), "clients resolver 127.0.0.0/8",
+		fmt.Sprintf("cache %d", soakCache), "state " + p.subdirectory("state"), "clients resolver 127.0.0.0/8 10.1.0.0/24",
 		"querylog " + filepath.Join(s.logs, "query.log") + " size=1MiB files=2",
 	}
 	s.write(0)
-	s.process, s.address = p.serveAnywhere(s.before, func(address netip.AddrPort) string {
-		s.address = address
+	s.process, _ = p.serveAnywhere(s.before, func(free netip.AddrPort) string {
+		s.address = netip.AddrPortFrom(s.network.server, free.Port())
 		s.configure(s.turns[0])
 		return s.corefile
 	})
+	s.lasting = &persistent{server: s.address, expected: s.expected}
+	p.t.Cleanup(s.lasting.hangUp)
 	return s
 }
 
@@ -118,6 +137,8 @@ func (s *soak) run(length time.Duration) {
 	}
 	asking := &load{server: s.address, names: names, rate: 400}
 	asking.begin(p)
+	moved := &load{server: s.address, names: movedNames(), rate: 40}
+	moved.begin(p)
 	over := &streamed{persistent: persistent{server: s.address, names: names, ended: make(chan struct{})}, soak: s}
 	var streaming sync.WaitGroup
 	streaming.Go(over.run)
@@ -139,7 +160,7 @@ func (s *soak) run(length time.Duration) {
 
 	close(over.ended)
 	streaming.Wait()
-	questions := append(asking.finish(), over.questions...)
+	questions := slices.Concat(asking.finish(), moved.finish(), over.questions)
 	s.judge(questions, spoofs, water)
 	s.judgeLog()
 	s.judgeHeld(before)
@@ -182,7 +203,10 @@ func (s *soak) happen(m mishap, lasting, calm time.Duration) {
 	pass(lasting)
 	end()
 	row.ended = time.Now()
-	pass(calm)
+	if m.name != flooding {
+		row.stream = s.firstReply(row.ended)
+	}
+	pass(calm - row.stream)
 	row.settled = time.Now()
 	select {
 	case <-s.ended:
@@ -205,6 +229,8 @@ func (s *soak) wrongly(q *question) string {
 	switch {
 	case q.latency == never, q.rcode == dns.RcodeServerFailure && len(q.addresses) == 0:
 		return ""
+	case s.moving.holds(q.name):
+		return s.moving.wrongly(q)
 	case exists && q.rcode == dns.RcodeSuccess && slices.Equal(q.addresses, []netip.Addr{want}):
 		return ""
 	case !exists && q.rcode == dns.RcodeNameError && len(q.addresses) == 0:
@@ -235,6 +261,8 @@ func (s *soak) judge(questions []*question, spoofs *spoofer, water *flood) {
 	p.require("forged replies sent", float64(spoofs.sent.Load()), "", atLeast(0.9*float64(pick(p.run, spoofs.number, spoofs.number/5))))
 	p.note("forged or late replies that the last process ignored", s.sum("coredns_privatelink_upstream_ignored_total"), "")
 	p.require("highest resident memory", s.peak, "MB", atMost(soakMemory))
+	p.require("answers that were asked for again before their TTL was over, when the wall clock was set", float64(s.forgotten), "", exactly(0))
+	p.require("answers about databases that had moved for longer than their TTL", float64(s.moving.judged), "", atLeast(1))
 	p.require("slowest recovery", s.recovery(questions), "s", atMost(soakRecovery(p).Seconds()))
 }
 
@@ -243,12 +271,13 @@ func unanswered(q *question) bool {
 }
 
 // recovery prints a table of all mishaps, and returns after how many seconds the last
-// question failed that was asked after the end of one. A question of the last moment
+// question failed that was asked after the end of one, or a new client over TCP had no
+// reply. A question of the last moment
 // before the next is not counted: its answer comes in that one.
 func (s *soak) recovery(questions []*question) float64 {
 	var lines strings.Builder
 	out := tabwriter.NewWriter(&lines, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(out, "at s\tlasting s\tmishap\tasked\tfailed\tlast after\tMB\tgoroutines\tfiles\t")
+	fmt.Fprintln(out, "at s\tlasting s\tmishap\tasked\tfailed\tlast after\tTCP after\tMB\tgoroutines\tfiles\t")
 	slowest := 0.0
 	slices.SortFunc(questions, func(a, b *question) int { return a.asked.Compare(b.asked) })
 	for _, row := range s.rows {
@@ -256,10 +285,10 @@ func (s *soak) recovery(questions []*question) float64 {
 		if row.name == flooding {
 			s.proof.note("flood: the last question that failed, after its end", after, "s")
 		} else {
-			slowest = max(slowest, after)
+			slowest = max(slowest, after, row.stream.Seconds())
 		}
-		fmt.Fprintf(out, "%.1f\t%.1f\t%s\t%d\t%d\t%.2f s\t%.0f\t%d\t%d\t\n", row.begun.Sub(s.proof.started).Seconds(), row.ended.Sub(row.begun).Seconds(),
-			row.name, asked, failed, after, row.held.resident, row.held.goroutines, row.held.files)
+		fmt.Fprintf(out, "%.1f\t%.1f\t%s\t%d\t%d\t%.2f s\t%.2f s\t%.0f\t%d\t%d\t\n", row.begun.Sub(s.proof.started).Seconds(), row.ended.Sub(row.begun).Seconds(),
+			row.name, asked, failed, after, row.stream.Seconds(), row.held.resident, row.held.goroutines, row.held.files)
 	}
 	_ = out.Flush() // strings.Builder takes everything
 	s.proof.t.Logf("\n%s", &lines)

@@ -19,11 +19,21 @@ type mishap struct {
 // mishaps are all there are. The short form has the first ones only.
 var mishaps = []mishap{
 	{"all weathers", badWeather(weather{lost: 15, doubled: 20, late: 40, latest: 300 * time.Millisecond, truncated: 10, cut: 10, garbled: 10, misdirected: 10, hungUp: 20})},
+	{"address of the server gone", gone((*network).serverAddress)},
+	{"address of the upstream gone", gone((*network).upstreamAddress)},
 	{"killed", func(s *soak) func() { return s.replace(syscall.SIGKILL, -1) }},
 	{"reloads", (*soak).reloadOften},
 	{"disk full", (*soak).fillDisk},
+	{"wall clock a day ahead", wallClockSet(24 * time.Hour)},
+	{"wall clock 50 s ahead", wallClockSet(50 * time.Second)},
 	{"upstream killed", (*soak).killUpstream},
 
+	{"wall clock 50 s behind", wallClockSet(-50 * time.Second)},
+	{"wall clock three hours behind", wallClockSet(-3 * time.Hour)},
+	{"wall clock of 1970", func(s *soak) func() { return wallClockSet(time.Until(time.Unix(60, 0)))(s) }},
+	{"wall clock jumps", (*soak).clockJumps},
+	{"stopped, wall clock a day ahead", (*soak).stopAhead},
+	{"address asked from gone", gone((*network).askingAddress)},
 	{"packets lost", badWeather(weather{lost: 40})},
 	{"all packets lost", badWeather(weather{lost: 100, hungUp: 100})},
 	{"packets late", badWeather(weather{late: 100, latest: 1500 * time.Millisecond})},
@@ -44,7 +54,7 @@ var mishaps = []mishap{
 }
 
 // shortMishaps are those of the short form.
-const shortMishaps = 5
+const shortMishaps = 9
 
 func badWeather(w weather) func(*soak) func() {
 	return func(s *soak) func() {
@@ -93,7 +103,7 @@ func (s *soak) reloadOften() func() {
 
 // fillDisk leaves no room for the query log, which is on a disk of its own.
 func (s *soak) fillDisk() func() {
-	if len(s.before) == 0 {
+	if !s.ownDisk {
 		return func() {} // without root's rights there is no such disk
 	}
 	path := filepath.Join(fmt.Sprintf("/proc/%d/root", s.command.Process.Pid), s.logs, "filler")

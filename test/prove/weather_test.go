@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -37,6 +38,9 @@ type road struct {
 	streams         net.Listener
 	weather         atomic.Pointer[weather]
 
+	// lasting counts the questions for names of lastingLabel.
+	lasting atomic.Int64
+
 	mutex  sync.Mutex
 	random *rand.Rand
 	// asked are the last questions, by the id that they have beyond.
@@ -53,10 +57,11 @@ type passing struct {
 	packet []byte
 }
 
-// build makes the road. It is closed with its proof.
-func buildRoad(p *proof, target netip.AddrPort, seed uint64) *road {
+// buildRoad makes the road, with an address towards our program. It is closed with its
+// proof.
+func buildRoad(p *proof, near netip.Addr, target netip.AddrPort, seed uint64) *road {
 	p.t.Helper()
-	r := &road{address: freeAddress(p.t), target: target, random: rand.New(rand.NewPCG(seed, 1))}
+	r := &road{address: netip.AddrPortFrom(near, freeAddress(p.t).Port()), target: target, random: rand.New(rand.NewPCG(seed, 1))}
 	r.weather.Store(&weather{})
 	var err error
 	if r.packets, err = net.ListenUDP("udp4", net.UDPAddrFromAddrPort(r.address)); err != nil {
@@ -106,6 +111,9 @@ func (r *road) there() {
 			continue
 		}
 		packet := append([]byte(nil), buffer[:length]...)
+		if name := packet[headerSize:]; len(name) > 1+len(lastingLabel) && strings.EqualFold(string(name[1:1+len(lastingLabel)]), lastingLabel) {
+			r.lasting.Add(1)
+		}
 		known := append([]byte(nil), packet...)
 		r.mutex.Lock()
 		r.next++
