@@ -4,6 +4,7 @@ package prove
 
 import (
 	"errors"
+	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -63,7 +64,12 @@ func newNetwork(t testing.TB) *network {
 	loopback := netip.AddrFrom4([4]byte{127, 0, 0, 1})
 	n := &network{t: t, server: loopback, upstream: loopback, ours: os.Getenv(insideVariable) != ""}
 	if !n.ours {
+		t.Log("in the network of this machine no address goes")
 		return n
+	}
+	// In a new namespace loopback is down. In any other, addresses are somebody's.
+	if lo, err := net.InterfaceByName("lo"); err != nil || lo.Flags&net.FlagUp != 0 {
+		t.Fatalf("%s is set, but this network is not new: loopback is up, %v", insideVariable, err)
 	}
 	n.server, n.upstream, n.asking = netip.MustParseAddr("10.1.0.4"), netip.MustParseAddr("168.63.129.16"), netip.MustParseAddr("10.1.0.5")
 	n.ip("link set lo up")

@@ -80,16 +80,31 @@ func (m *moving) wrongly(q *question) string {
 	if generation > 0 && m.moves[generation-1].begun.After(q.replied()) {
 		return text + ", which is true only later"
 	}
+	if generation > 0 && q.asked.After(m.moves[generation-1].done.Add(movingTTL+movingSlack)) {
+		m.judged++
+	}
 	if generation == len(m.moves) || q.stale {
-		if generation > 0 && q.asked.After(m.moves[generation-1].done.Add(movingTTL+movingSlack)) {
-			m.judged++
-		}
 		return ""
 	}
 	if late := q.asked.Sub(m.moves[generation].done.Add(movingTTL + movingSlack)); late > 0 {
 		return fmt.Sprintf("%s, %s too late", text, late)
 	}
 	return ""
+}
+
+// settles reports whether there was a time, up to an end, when only the new addresses were
+// right.
+func (m *moving) settles(end time.Time) bool {
+	for i, each := range m.moves {
+		next := end
+		if i+1 < len(m.moves) {
+			next = m.moves[i+1].begun
+		}
+		if next.Sub(each.done) > movingTTL+movingSlack+500*time.Millisecond {
+			return true
+		}
+	}
+	return false
 }
 
 // world returns the simulator's world as it is now.

@@ -19,11 +19,11 @@ type mishap struct {
 // mishaps are all there are. The short form has the first ones only.
 var mishaps = []mishap{
 	{"all weathers", badWeather(weather{lost: 15, doubled: 20, late: 40, latest: 300 * time.Millisecond, truncated: 10, cut: 10, garbled: 10, misdirected: 10, hungUp: 20})},
-	{"address of the server gone", gone((*network).serverAddress)},
-	{"address of the upstream gone", gone((*network).upstreamAddress)},
 	{"killed", func(s *soak) func() { return s.replace(syscall.SIGKILL, -1) }},
 	{"reloads", (*soak).reloadOften},
 	{"disk full", (*soak).fillDisk},
+	{"address of the server gone", gone((*network).serverAddress)},
+	{"address of the upstream gone", gone((*network).upstreamAddress)},
 	{"wall clock a day ahead", wallClockSet(24 * time.Hour)},
 	{"wall clock 50 s ahead", wallClockSet(50 * time.Second)},
 	{"upstream killed", (*soak).killUpstream},

@@ -20,9 +20,9 @@ import (
 // that says how wrong its wall clock is.
 const wallClockVariable = "PRIVATELINK_DNS_WALL_CLOCK"
 
-// now is the beginning of time.Now. What it reads from the wall clock is changed there;
+// readsTheClock is the beginning of time.Now. What it reads from the wall clock is changed there;
 // the monotonic clock, in the third value, is not.
-const now = "\nfunc Now() Time {\n\tsec, nsec, mono := runtimeNow()\n"
+const readsTheClock = "\nfunc Now() Time {\n\tsec, nsec, mono := runtimeNow()\n"
 
 // wallClockOverlay writes an overlay for go build: the toolchain's own package time, save
 // that the wall clock of a program can be set while it runs. It returns the flags.
@@ -38,11 +38,11 @@ func wallClockOverlay(t *testing.T) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if strings.Count(string(text), now) != 1 {
-		t.Fatalf("%s has %d functions that begin with %q, expected one: how does this toolchain read the wall clock?", original, strings.Count(string(text), now), now)
+	if strings.Count(string(text), readsTheClock) != 1 {
+		t.Fatalf("%s has %d functions that begin with %q, expected one: how does this toolchain read the wall clock?", original, strings.Count(string(text), readsTheClock), readsTheClock)
 	}
 	changed := filepath.Join(directory, "time.go")
-	if err := os.WriteFile(changed, []byte(strings.Replace(string(text), now, now+"\tsec += setAhead()\n", 1)), 0o600); err != nil {
+	if err := os.WriteFile(changed, []byte(strings.Replace(string(text), readsTheClock, readsTheClock+"\tsec += setAhead()\n", 1)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	added, err := filepath.Abs(filepath.Join("testdata", "wallclock.go.txt"))
