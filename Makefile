@@ -36,7 +36,7 @@ test: tools build lint ## every story, short, with the race detector
 	$(GO) test -race -shuffle=on -timeout 9m $(PACKAGES)
 	$(GO) test -count=1 -v -run 'TestScenarioTable$$' -timeout 5m ./test/lab | grep -vE '^ *(=== |--- PASS)'
 	$(GO) test -count=1 -timeout 5m $(PROCESSES)
-	PROVE=short $(GO) test -count=1 -timeout 5m ./test/prove
+	PROVE=short $(GO) test -count=1 -timeout 8m ./test/prove
 	$(GO) test -run '^$$' -fuzz '^FuzzAppendReply$$' -fuzztime 10s ./plugin/wire | grep -vE '^(fuzz: elapsed|PASS)'
 	test/fuzz.sh 10s ./plugin/cache | grep -vE '^(fuzz: elapsed|PASS)'
 

@@ -276,8 +276,8 @@ func unanswered(q *question) bool {
 
 // recovery prints a table of all mishaps, and returns after how many seconds the last
 // question failed that was asked after the end of one, or a new client over TCP had no
-// reply. A question of the last moment
-// before the next is not counted: its answer comes in that one.
+// reply. A question of the last moment before the next is not counted: its answer comes in
+// that one.
 func (s *soak) recovery(questions []*question) float64 {
 	var lines strings.Builder
 	out := tabwriter.NewWriter(&lines, 0, 0, 2, ' ', tabwriter.AlignRight)
@@ -299,16 +299,10 @@ func (s *soak) recovery(questions []*question) float64 {
 	return slowest
 }
 
-// keptFailure is how long our program tells a failure again without asking, where it has
-// no older answer (RFC 9520).
-const keptFailure = 5 * time.Second
-
 // judge counts the questions of a mishap and of the calm after it, in the order in which
-// they were asked, those that failed, and when, in seconds after the end, the last failed
-// that was not told an earlier failure again.
+// they were asked, those that failed, and when, in seconds after the end, the last failed.
 func (row soakRow) judge(questions []*question) (asked, failed int, after float64) {
 	first, _ := slices.BinarySearchFunc(questions, row.begun, func(q *question, at time.Time) int { return q.asked.Compare(at) })
-	told := map[string]time.Time{} // when a name failed the last time in the mishap
 	for _, q := range questions[first:] {
 		if q.asked.After(row.settled) {
 			break
@@ -318,12 +312,7 @@ func (row soakRow) judge(questions []*question) (asked, failed int, after float6
 			continue
 		}
 		failed++
-		switch again := q.asked.Sub(told[q.name]) < keptFailure+500*time.Millisecond; {
-		case q.asked.Before(row.ended):
-			if q.latency <= patience {
-				told[q.name] = q.replied()
-			}
-		case !again && q.asked.Before(row.settled.Add(-500*time.Millisecond)):
+		if q.asked.After(row.ended) && q.asked.Before(row.settled.Add(-500*time.Millisecond)) {
 			after = q.asked.Sub(row.ended).Seconds()
 		}
 	}
