@@ -15,7 +15,7 @@ const maxLate = 1280
 
 // lateReplies are the replies of one loop that could not be given in place. Those that are
 // ready in the same moment leave in one system call: whoever brings the first of them lets
-// all others that can run bring theirs, and sends them. Measured with dnsperf and misses,
+// all others that can run bring theirs, until the socket has room, and sends them. Measured with dnsperf and misses,
 // in µs of processor time a query: 42 with a system call for each, 34 so.
 type lateReplies struct {
 	mutex   sync.Mutex
@@ -32,7 +32,7 @@ type lateBatch struct {
 }
 
 // bring takes a copy of a reply. First says that the caller has to send the batch; taken
-// is false where it is full.
+// is false where it is full: there is one at a time, however long the socket has no room.
 func (r *lateReplies) bring(s *socket, peer *Peer, reply []byte) (batch *lateBatch, first, taken bool) {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
@@ -56,9 +56,8 @@ func (r *lateReplies) empty() *lateBatch {
 	return made
 }
 
-// gather lets others bring their replies to the batch, and then takes it away from them.
+// gather takes the batch away from those who bring replies to it.
 func (r *lateReplies) gather() {
-	runtime.Gosched()
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
 	r.waiting = nil
@@ -86,9 +85,19 @@ func (l *loop) replyTogether(peer *Peer, reply []byte) error {
 	case !first:
 		return nil
 	}
-	l.late.gather()
-	err := l.raw.Write(func(fd uintptr) bool { return l.sendMessages(fd, &batch.departures, &batch.sent) })
-	if err != nil { // closed
+	runtime.Gosched() // now others that can run bring theirs
+	gathered := false
+	err := l.raw.Write(func(fd uintptr) bool {
+		if !gathered {
+			gathered = true
+			l.late.gather()
+		}
+		return l.sendMessages(fd, &batch.departures, &batch.sent)
+	})
+	if !gathered { // closed
+		l.late.gather()
+	}
+	if err != nil {
 		l.sendErrors.Add(uint64(batch.count - batch.sent))
 		err = fmt.Errorf("replying to %s: %w", peer.Remote, err)
 	}

@@ -17,6 +17,12 @@ import (
 // fifth of a second, longer than a garbage collection or a busy machine delays a loop.
 const receiveBuffer = 8 << 20
 
+// sendBuffer is what is asked for: replies to neighbours that do not answer ARP stay in it
+// for three seconds, and as long as it is full of them the loop stands still. Measured
+// with 200 such replies a second: 86 of 751 others were answered within a second with
+// the usual 208 KiB, all within 5 ms with this.
+const sendBuffer = 8 << 20
+
 // socket is one member of the group of sockets that are bound to an address.
 type socket struct {
 	conn *net.UDPConn
@@ -82,12 +88,17 @@ func (s *socket) prepare() (err error) {
 	})
 }
 
-// enlarge asks for the receive buffer, beyond the system's limit if this process may,
-// and returns what it got.
+// enlarge asks for the buffers, beyond the system's limit if this process may, and returns
+// what it got for receiving.
 func enlarge(fd int) (int, error) {
 	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, receiveBuffer) != nil {
 		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, receiveBuffer); err != nil {
 			return 0, os.NewSyscallError("setting SO_RCVBUF", err)
+		}
+	}
+	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, sendBuffer) != nil {
+		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, sendBuffer); err != nil {
+			return 0, os.NewSyscallError("setting SO_SNDBUF", err)
 		}
 	}
 	got, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF)
