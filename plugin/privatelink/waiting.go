@@ -92,12 +92,15 @@ func (w *waiting) rest() (next task, more bool) {
 func (w *waiting) enter(network netip.Prefix) (place int, entered bool) {
 	w.mutex.Lock()
 	defer w.mutex.Unlock()
+	if w.empty != nil {
+		return 0, false
+	}
 	if w.tasks == nil {
 		w.tasks, w.key = make(chan task), maphash.MakeSeed()
 	}
 	address := network.Addr().As16()
 	place = int(maphash.Bytes(w.key, address[:]) % shares)
-	if int(w.share[place]) >= maxWaiting-w.count || w.empty != nil {
+	if int(w.share[place]) >= maxWaiting-w.count {
 		return 0, false
 	}
 	w.share[place]++

@@ -2,6 +2,7 @@ package privatelink
 
 import (
 	"net/netip"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -68,5 +69,20 @@ func TestNoNetworkTakesAllTheRoom(t *testing.T) {
 	}
 	if w.fillUp(); w.now() != maxWaiting {
 		t.Errorf("%d queries of many networks wait, want %d", w.now(), maxWaiting)
+	}
+}
+
+// TestNobodyWaitsAfterTheEnd ends what nobody has waited in, while somebody tries to.
+func TestNobodyWaitsAfterTheEnd(t *testing.T) {
+	var w waiting
+	var trying sync.WaitGroup
+	trying.Go(w.end)
+	client := netip.MustParseAddr("192.0.2.1")
+	for w.do(client, func() {}) {
+		continue
+	}
+	trying.Wait()
+	if w.do(client, func() {}) {
+		t.Error("a query may wait after the end")
 	}
 }
