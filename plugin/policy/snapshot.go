@@ -47,6 +47,9 @@ func moved(word uint64, by int64) uint64 {
 	return word&^math.MaxUint32 | uint64(min(max(expiry+by, 1), math.MaxUint32))
 }
 
+// longestUptime is longer than a process has been in no doubt.
+const longestUptime = 100 * 365 * 24 * time.Hour
+
 // RestoreChaseMemory returns the memory that a snapshot holds, in doubt no longer
 // than that was: the snapshot must have been taken when the last answer had gone out,
 // so that nothing was given to anybody since. What expired meanwhile is
@@ -69,7 +72,11 @@ func RestoreChaseMemory(data []byte, now time.Time) (*ChaseMemory, error) {
 		return nil, fmt.Errorf("%w: it was taken at %s, which is in the future", ErrSnapshotDamaged, time.Unix(int64(taken), 0).UTC().Format(time.RFC3339))
 	}
 	memory := NewChaseMemory(seed, now)
-	if doubtUntil := time.Unix(0, int64(binary.LittleEndian.Uint64(header[16:]))); doubtUntil.Before(memory.doubtUntil) {
+	doubtUntil := time.Unix(0, int64(binary.LittleEndian.Uint64(header[16:])))
+	if now.Sub(doubtUntil) > longestUptime {
+		return nil, fmt.Errorf("%w: it was in doubt until %s, before there was such a memory", ErrSnapshotDamaged, doubtUntil.UTC().Format(time.RFC3339))
+	}
+	if doubtUntil.Before(memory.doubtUntil) {
 		memory.doubtUntil = now.Add(doubtUntil.Sub(now))
 	}
 	for index := range memory.words {
