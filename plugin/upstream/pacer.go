@@ -33,7 +33,7 @@ type pacer struct {
 	era      uint64 // how often the server has become down
 	old      int    // the tickets of the era before that still hold a slot
 	hold     time.Duration
-	queues   [waiters]fairQueue
+	queues   [priorities]fairQueue
 	timer    *time.Timer
 	timerSet bool
 	meter    meter
@@ -90,7 +90,7 @@ func (p *pacer) acquire(ctx context.Context, class priority, q *query, urgent <-
 		patience = min(patience, deadline.Sub(now)-reserve())
 	}
 	flow := flowOf(&q.asked, p.key)
-	if class == probe || !p.admit(class, flow, patience) {
+	if !p.admit(class, flow, patience) {
 		p.refused++
 		p.mu.Unlock()
 		return nil, ErrOverBudget
@@ -210,17 +210,17 @@ func (p *pacer) mayLeave(now time.Time) time.Duration {
 	return p.gone.until(now.Sub(p.made), p.unsent)
 }
 
-// queued reports whether somebody waits who comes before a new query. A probe never
-// queues; where others do and there is a token, they wait for slots that are not its.
+// queued reports whether somebody waits who comes before a new query.
 func (p *pacer) queued(class priority) bool {
-	switch class {
-	case client:
-		return p.queues[client].length > 0
-	case low:
-		return p.queues[client].length+p.queues[low].length > 0
-	default:
-		return false
+	return p.before(class) > 0 || p.queues[class].length > 0
+}
+
+// before returns how many wait in the classes before one.
+func (p *pacer) before(class priority) (waiting int) {
+	for i := range p.queues[:class] {
+		waiting += p.queues[i].length
 	}
+	return waiting
 }
 
 // share returns how many slots may be held for a query of a class to be sent. A few
@@ -231,7 +231,7 @@ func (p *pacer) share(class priority) int {
 	if class == probe {
 		return p.slots
 	}
-	most := p.slots - p.slots/32
+	most := p.slots - max(2, p.slots/32) // a probe goes over UDP and TCP at once
 	if p.failing {
 		most = p.slots / 4
 	}
@@ -264,9 +264,7 @@ func (p *pacer) issue(now time.Time) *ticket {
 // that wait in its class. Slots are handed on as fast as queries end, tokens come at
 // their rate; the slower one counts.
 func (p *pacer) expected(class priority, ahead int) time.Duration {
-	if class == low {
-		ahead += p.queues[client].length
-	}
+	ahead += p.before(class)
 	wait := p.bucket.until(float64(ahead) + p.behind(class))
 	if p.slots == 0 {
 		return wait
@@ -369,6 +367,6 @@ func (p *pacer) report(s *Stats) {
 	defer p.mu.Unlock()
 	s.PerSecond = p.meter.lastSecond(time.Now())
 	s.Outstanding = p.held
-	s.Waiting = p.queues[client].length + p.queues[low].length
+	s.Waiting = p.before(priorities)
 	s.Waited, s.Refused = p.waited, p.refused
 }

@@ -68,7 +68,7 @@ func TestPacerOrder(t *testing.T) {
 		l.join(t.Context(), "probe", probe)
 		l.join(t.Context(), "third", client)
 		l.group.Wait()
-		l.want(t, "first@0s", "probe over budget@0s", "second@105ms", "third@211ms", "prefetch@316ms")
+		l.want(t, "first@0s", "probe@105ms", "second@211ms", "third@316ms", "prefetch@421ms")
 	})
 }
 

@@ -6,14 +6,13 @@ import "context"
 type priority int
 
 const (
-	client  priority = iota // somebody waits for the answer
-	low                     // an answer that nobody waits for yet
-	waiters                 // the number of priorities that wait in a queue
-
-	// probe never waits: it goes at once or not at all. It may use the slots that are
-	// kept back for it, or a server that is silent while all slots are taken by
-	// questions to it could not be probed.
-	probe
+	// probe comes before all others, and may use the slots that are kept back for it: a
+	// server that is silent while everybody asks it could not be probed otherwise, and
+	// what cannot be probed is never found to be down. There are a few a second at most.
+	probe      priority = iota
+	client              // somebody waits for the answer
+	low                 // an answer that nobody waits for yet
+	priorities          // how many there are
 )
 
 type lowPriority struct{}

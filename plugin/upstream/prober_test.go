@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -180,6 +181,38 @@ func TestProbeOverBudget(t *testing.T) {
 			t.Errorf("Health() = %+v after %d probe queries, want not down: no probe was sent over both transports", got, len(m.probes))
 		}
 	})
+}
+
+// A silent server is found to be down though it may be sent little, and though everybody
+// asks it: probes come first.
+func TestDownWithLittleBudget(t *testing.T) {
+	for _, tc := range []struct {
+		budget Budget
+		asks   int // questions each 10 ms
+	}{
+		{Budget{PerSecond: 20, Outstanding: 50}, 1}, {Budget{PerSecond: 50, Outstanding: 10}, 1}, {Budget{PerSecond: 50, Outstanding: 10}, 3},
+		{Budget{PerSecond: 200, Outstanding: 50}, 6}, {Azure(), 40}, {Budget{Outstanding: 10}, 6},
+	} {
+		t.Run(fmt.Sprintf("%+v, %d", tc.budget, tc.asks), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, m := newInMemory(t, "192.0.2.1:53", silent)
+				defer s.Close()
+				s.SetBudget(tc.budget)
+				_ = askFor(t, s, 700*time.Millisecond)
+				var asking sync.WaitGroup
+				for range 300 {
+					for range tc.asks {
+						asking.Go(func() { _ = askFor(t, s, 4*time.Second) })
+					}
+					elapse(10 * time.Millisecond)
+				}
+				if got := s.Health(); !got.Down {
+					t.Errorf("Health() = %+v after 3.7 s of silence and %d probe queries, want down", got, len(m.probes))
+				}
+				asking.Wait()
+			})
+		})
+	}
 }
 
 func TestUnreachable(t *testing.T) {
