@@ -63,7 +63,7 @@ func (s *Store) Restore(path string, now time.Time) (restored int, err error) {
 	if err != nil {
 		return 0, fmt.Errorf("reading the overrides, later ones will not survive a restart: %w", err)
 	}
-	s.path = path
+	s.path, s.written = path, now
 	next := s.usable(now)
 	for _, o := range written {
 		if o.lasts(now); o.live(now) {

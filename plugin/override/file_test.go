@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unsafe"
 )
 
 // kept returns a store that is kept in a file of a new directory.
@@ -172,6 +173,57 @@ func TestChangeIsInForceThoughItCannotBeWritten(t *testing.T) {
 	}
 }
 
+// set returns a time as the same moment is read after the wall clock was set ahead by so
+// much: its monotonic reading is as before. The layout is that of package time, which
+// keeps the seconds of the wall clock above 30 bits of nanoseconds.
+func set(t testing.TB, moment time.Time, ahead time.Duration) time.Time {
+	t.Helper()
+	read := moment
+	*(*uint64)(unsafe.Pointer(&read)) += uint64(ahead/time.Second) << 30
+	if read.Sub(moment) != 0 || read.Round(0).Sub(moment.Round(0)) != ahead {
+		t.Fatalf("the wall clock of %v reads %v, want %s ahead, with the monotonic reading", moment, read, ahead)
+	}
+	return read
+}
+
+// The file has the wall clock's times, and that is all that the next process knows: who
+// has set the clock since an override was made neither prolongs nor ends it by a restart.
+func TestTimesFollowAClockThatIsSet(t *testing.T) {
+	for name, ahead := range map[string]time.Duration{"an hour ahead": time.Hour, "an hour behind": -time.Hour, "20 years ahead": 20 * 365 * 24 * time.Hour, "in the seventies": -50 * 365 * 24 * time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			made := time.Now()
+			path, store := filepath.Join(t.TempDir(), "overrides.json"), new(Store)
+			if _, err := store.Restore(path, made); err != nil {
+				t.Fatal(err)
+			}
+			c := change(TypeA, "10.0.2.4")
+			c.For = 30 * time.Minute
+			if _, _, err := store.Add(c, made); err != nil {
+				t.Fatal(err)
+			}
+			now := set(t, made.Add(10*time.Minute), ahead)
+			around := func(when string, o *Override) {
+				if left := o.Expires.Sub(now.Round(0)); (left-20*time.Minute).Abs() > time.Second || o.Expires.Sub(o.Created) != c.For {
+					t.Errorf("%s it is left %s of %s, want 20m0s of 30m0s", when, left, o.Expires.Sub(o.Created))
+				}
+			}
+			listed := store.List(now)[0]
+			around("in a list", listed)
+			if text, until := listed.Explanation(now), listed.Expires.Format(time.RFC3339); !strings.HasSuffix(text, "until "+until) {
+				t.Errorf("Explanation = %q, want until %s", text, until)
+			}
+			if expired, err := store.Expire(now); len(expired) != 0 || err != nil {
+				t.Errorf("Expire = %v, %v, want neither", expired, err)
+			}
+			next, later := new(Store), now.Round(0) // no process reads another's monotonic clock
+			if restored, err := next.Restore(path, later); restored != 1 || err != nil {
+				t.Fatalf("Restore = %d, %v, want 1", restored, err)
+			}
+			around("after a restart", next.List(later)[0])
+		})
+	}
+}
+
 func FuzzRead(f *testing.F) {
 	f.Add([]byte(file(one)))
 	f.Add([]byte(file()))
@@ -185,8 +237,8 @@ func FuzzRead(f *testing.F) {
 		// What was read can be told, and is the same when it is written and read again.
 		for _, o := range list {
 			o.Records(255, night)
-			if o.Answer() == "" || len(o.Explanation()) > 240 {
-				t.Errorf("%+v tells %q", o, o.Explanation())
+			if o.Answer() == "" || len(o.Explanation(night)) > 240 {
+				t.Errorf("%+v tells %q", o, o.Explanation(night))
 			}
 		}
 		var written bytes.Buffer

@@ -35,7 +35,8 @@ type Override struct {
 	// Reason and Who are one line each, MaxReason and MaxWho bytes at most.
 	Reason string `json:"reason"`
 	Who    string `json:"who"`
-	// Created and Expires are UTC, in whole seconds.
+	// Created and Expires are UTC, in whole seconds, on the wall clock as it was when
+	// the override was made; List tells them on that of its own time.
 	Created time.Time `json:"created"`
 	Expires time.Time `json:"expires"`
 	// ends is Expires with a monotonic reading: whoever sets the wall clock neither ends an
@@ -56,6 +57,16 @@ func (o *Override) left(now time.Time) time.Duration {
 		return o.Expires.Sub(now)
 	}
 	return o.ends.Sub(now)
+}
+
+// told returns a copy with the times as the wall clock that shows now would have them:
+// who reads them compares them with that, in a list as in the file. Its duration and
+// what is left of it are the same.
+func (o *Override) told(now time.Time) *Override {
+	shift := now.Round(0).Add(o.left(now)).Sub(o.Expires).Round(time.Second)
+	c := *o
+	c.Created, c.Expires = o.Created.Add(shift), o.Expires.Add(shift)
+	return &c
 }
 
 // TTL is the TTL, in seconds, that the override is told with: what is left of it,
@@ -91,9 +102,10 @@ func (o *Override) Records(qtype uint16, now time.Time) []dns.RR {
 }
 
 // Explanation is what clients are told with the answer, in an extended DNS error:
-// "override by WHO: REASON, until TIME". It has 240 bytes at most.
-func (o *Override) Explanation() string {
-	return fmt.Sprintf("override by %s: %s, until %s", o.Who, o.Reason, o.Expires.Format(time.RFC3339))
+// "override by WHO: REASON, until TIME", with TIME on the wall clock that shows now. It
+// has 240 bytes at most.
+func (o *Override) Explanation(now time.Time) string {
+	return fmt.Sprintf("override by %s: %s, until %s", o.Who, o.Reason, o.told(now).Expires.Format(time.RFC3339))
 }
 
 // Answer is the answer on one line, as an operator writes it: "A 10.0.2.4",

@@ -75,11 +75,11 @@ func TestTTLEndsWithTheOverride(t *testing.T) {
 
 func TestExplanationFitsIntoAnExtendedError(t *testing.T) {
 	c := change(TypeA, "10.0.2.4")
-	if got, want := add(t, new(Store), c).Explanation(), "override by kim: INC42: the record is gone, until 2026-03-14T07:00:00Z"; got != want {
+	if got, want := add(t, new(Store), c).Explanation(night), "override by kim: INC42: the record is gone, until 2026-03-14T07:00:00Z"; got != want {
 		t.Errorf("Explanation = %q, want %q", got, want)
 	}
 	c.Reason, c.Who = strings.Repeat("r", MaxReason), strings.Repeat("w", MaxWho)
-	if got := len(add(t, new(Store), c).Explanation()); got > 240 {
+	if got := len(add(t, new(Store), c).Explanation(night)); got > 240 {
 		t.Errorf("the longest explanation has %d bytes, want 240 at most", got)
 	}
 }

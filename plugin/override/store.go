@@ -35,8 +35,9 @@ type Store struct {
 	// that the usual case costs one load.
 	live  atomic.Pointer[map[string]*Override]
 	mutex sync.Mutex
-	// path is the file, empty for none.
-	path string
+	// path is the file, empty for none. Written is when it was last read or written.
+	path    string
+	written time.Time
 }
 
 // Find returns the override of a name, which is lower case and fully qualified,
@@ -80,7 +81,7 @@ func (s *Store) Add(c Change, now time.Time) (added, replaced *Override, err err
 		added.withAddressesOf(replaced)
 	}
 	next[added.Name] = added
-	return added, replaced, s.publish(next)
+	return added, replaced, s.publish(next, now)
 }
 
 // Remove ends the override of a name, in any spelling, and returns what it was.
@@ -94,17 +95,27 @@ func (s *Store) Remove(name string, now time.Time) (*Override, error) {
 		return nil, fmt.Errorf("%w of %s", ErrNotFound, name)
 	}
 	delete(next, removed.Name)
-	return removed, s.publish(next)
+	return removed, s.publish(next, now)
 }
 
-// List returns the overrides that have not expired, by name; never nil.
+// List returns the overrides that have not expired, by name; never nil. Their times are
+// on the wall clock that shows now, whoever has set it since they were made.
 func (s *Store) List(now time.Time) []*Override {
-	return sorted(s.usable(now))
+	return told(s.usable(now), now)
+}
+
+func told(overrides map[string]*Override, now time.Time) []*Override {
+	list := sorted(overrides)
+	for index, o := range list {
+		list[index] = o.told(now)
+	}
+	return list
 }
 
 // Expire forgets the overrides that have expired and returns them by name: each is
-// returned once. It costs next to nothing when there are none at all. The error
-// wraps ErrNotWritten.
+// returned once. It costs next to nothing when there are none at all. Where the wall
+// clock was set, it writes the others again: the next process has nothing but that
+// clock to end them by. The error wraps ErrNotWritten.
 func (s *Store) Expire(now time.Time) ([]*Override, error) {
 	if s.live.Load() == nil {
 		return nil, nil
@@ -118,10 +129,17 @@ func (s *Store) Expire(now time.Time) ([]*Override, error) {
 			expired[name] = o
 		}
 	}
-	if len(expired) == 0 {
+	if len(expired) == 0 && !s.misdated(now) {
 		return nil, nil
 	}
-	return sorted(expired), s.publish(next)
+	return sorted(expired), s.publish(next, now)
+}
+
+// misdated reports whether the wall clock was set by a second or more since the file
+// was written. The mutex is held.
+func (s *Store) misdated(now time.Time) bool {
+	set := now.Round(0).Sub(s.written.Round(0)) - now.Sub(s.written)
+	return s.path != "" && set.Abs() >= time.Second
 }
 
 func (s *Store) all() map[string]*Override {
@@ -144,12 +162,13 @@ func (s *Store) usable(now time.Time) map[string]*Override {
 
 // publish puts overrides in force, and then writes them: an operator in need must
 // not be stopped by a full disk. The mutex is held.
-func (s *Store) publish(next map[string]*Override) error {
+func (s *Store) publish(next map[string]*Override, now time.Time) error {
 	s.use(next)
 	if s.path == "" {
 		return nil
 	}
-	if err := write(s.path, sorted(next)); err != nil {
+	s.written = now // also in vain: Expire must not try, and complain, each time
+	if err := write(s.path, told(next, now)); err != nil {
 		return fmt.Errorf("%w: writing the overrides: %w", ErrNotWritten, err)
 	}
 	return nil

@@ -77,7 +77,7 @@ func diagnosePolicy(_ *service, e *explained) *Diagnosis {
 	case o.decision.Rule == policy.UnsupportedOperation:
 		return fault("unsupported", "%s is no question for data: this server forwards questions and holds no zones", dns.Type(o.query.qtype))
 	case o.override != nil && o.answered():
-		return warning("override", "%s; \"privatelink-dns override remove %s\" ends it", o.override.Explanation(), bare(o.override.Name))
+		return warning("override", "%s; \"privatelink-dns override remove %s\" ends it", o.override.Explanation(o.query.arrived), bare(o.override.Name))
 	}
 	return nil
 }

@@ -150,7 +150,7 @@ func (s *service) describeExplained(e *explained, now time.Time) *Explanation {
 		Reply: s.describeReply(o, now),
 	}
 	if o.override != nil {
-		x.Override = o.override.Answer() + ": " + o.override.Explanation()
+		x.Override = o.override.Answer() + ": " + o.override.Explanation(now)
 	}
 	if e.now != e.told {
 		fresh := s.describeAnswer(e.now, now)

@@ -63,7 +63,7 @@ func (o *outcome) aliased() bool {
 // explainOverride says that the answer is the operator's doing.
 func (o *outcome) explainOverride() *outcome {
 	if !o.extendedError.Present { // else it is stale or failed, which matters more
-		o.extendedError = wire.ExtendedError{Present: true, Code: dns.ExtendedErrorCodeOther, Text: o.override.Explanation()}
+		o.extendedError = wire.ExtendedError{Present: true, Code: dns.ExtendedErrorCodeOther, Text: o.override.Explanation(o.query.arrived)}
 	}
 	return o
 }
@@ -87,7 +87,7 @@ func (s *service) forge(ctx context.Context, o *outcome) {
 	}
 	o.answer, o.entry = answer, entry
 	o.finding = s.findingOf(&o.query, answer.Msg)
-	o.extendedError = wire.ExtendedError{Present: true, Code: dns.ExtendedErrorCodeForgedAnswer, Text: o.override.Explanation()}
+	o.extendedError = wire.ExtendedError{Present: true, Code: dns.ExtendedErrorCodeForgedAnswer, Text: o.override.Explanation(o.query.arrived)}
 }
 
 // followAlias adds what the target of an operator's CNAME has, as if the client had
