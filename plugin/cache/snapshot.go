@@ -32,7 +32,8 @@ const (
 )
 
 // WriteSnapshot writes the answers that can be used at a time, without the
-// failures. The cache can be used meanwhile: each shard is written as it is at some
+// failures, and without those whose age the wall clock cannot tell, because it shows a
+// time so early in 1970 that they would be from before. The cache can be used meanwhile: each shard is written as it is at some
 // moment. It is for the caller to see that the file is whole before it replaces
 // another. The error is the writer's.
 func (c *Cache) WriteSnapshot(w io.Writer, now time.Time) error {
@@ -43,8 +44,12 @@ func (c *Cache) WriteSnapshot(w io.Writer, now time.Time) error {
 	shift := wallShift(now)
 	for _, s := range c.shards {
 		for _, entry := range s.usable(steady(now)) {
+			stored := entry.stored() + shift
+			if !storable(stored) {
+				continue
+			}
 			checked.writeNumber(uint32(len(entry.block)))
-			checked.writeNumber(entry.stored() + shift)
+			checked.writeNumber(stored)
 			checked.write(entry.block[atLife:])
 			count++
 		}
@@ -214,13 +219,16 @@ func (e Entry) check() error {
 		return fmt.Errorf("it is of kind %d", e.block[atKind])
 	case e.block[atFlags]&^allFlags != 0 || !e.Kept():
 		return fmt.Errorf("its flags are %#x", e.block[atFlags])
-	case e.block[atLife+3]|e.block[atStale+3] > 0x7f || e.stored() < 0 || e.stored() > maxStored:
+	case e.block[atLife+3]|e.block[atStale+3] > 0x7f || !storable(e.stored()):
 		return errors.New("its times are out of range")
 	case !wire.Whole(e.Message()):
 		return errors.New("its message is not whole")
 	}
 	return nil
 }
+
+// storable reports whether an answer in a snapshot can have been stored at a time.
+func storable(stored int64) bool { return stored >= 0 && stored <= maxStored }
 
 // maxStored leaves room for the longest life twice below the end of int64.
 const maxStored = 1<<63 - 1 - 2*maxTTL*int64(time.Second)

@@ -85,3 +85,21 @@ func TestASnapshotHasTheWallClockOfItsTime(t *testing.T) {
 		})
 	}
 }
+
+// A machine without a battery for its clock begins in 1970. What is older than that
+// clock's own time cannot be written, and must not spoil the rest.
+func TestASnapshotOfEarly1970(t *testing.T) {
+	c, older, newer := newCache(), keyOf(t, db1, dns.TypeA), keyOf(t, "db2.database.windows.net.", dns.TypeA)
+	stored := time.Now()
+	c.Put(addressEntry(t, older, 60, stored))
+	c.Put(addressEntry(t, newer, 60, stored.Add(30*time.Second)))
+	now := stored.Add(40 * time.Second)
+	now = set(t, now, -time.Duration(now.Unix()-20)*time.Second)
+	elsewhere, started := newCache(), now.Round(0)
+	if restored, err := elsewhere.ReadSnapshot(bytes.NewReader(snapshotOf(t, c, now)), started); err != nil || restored != 1 {
+		t.Fatalf("ReadSnapshot = %d, %v, want 1", restored, err)
+	}
+	if hit := elsewhere.Get(newer, started); hit.State != Fresh || hit.Entry.Age(started) != 10*time.Second {
+		t.Errorf("Get = %v, want the answer that is 10 s old", hit.State)
+	}
+}
