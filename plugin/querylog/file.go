@@ -15,7 +15,9 @@ import (
 const (
 	// watchInterval is how often the file's place is looked at.
 	watchInterval = 500 * time.Millisecond
-	// lockAge is how long no rotation takes.
+	// lockAge is how long no rotation takes, and how long a lock is watched by the
+	// monotonic clock before it counts as left: its date says nothing where the wall
+	// clock was set.
 	lockAge       = time.Minute
 	day           = 24 * time.Hour
 	defaultSize   = 100 << 20
@@ -98,6 +100,9 @@ type file struct {
 	// period is the multiple of RotateEvery that the file belongs to.
 	period  int64
 	watched time.Time
+	// rival is another's lock, seen since rivalSince; nil for none.
+	rival      os.FileInfo
+	rivalSince time.Time
 	// tidying is closed when the library has compressed and deleted; nil where
 	// it has not begun.
 	tidying chan struct{}
@@ -183,14 +188,22 @@ func (f *file) periodOf(t time.Time) int64 {
 	return t.UnixNano() / int64(f.options.RotateEvery)
 }
 
+// isOver reports whether the file's period is over. A clock that was set back makes the
+// file one of the earlier period, or nothing would be rotated until it has caught up.
+func (f *file) isOver(now time.Time) bool {
+	period := f.periodOf(now)
+	f.period = min(f.period, period)
+	return period > f.period
+}
+
 // rotateIfDue begins a new file where a period is over, or so many bytes more
 // have no room.
 func (f *file) rotateIfDue(now time.Time, more int) error {
-	switch period := f.periodOf(now); {
+	switch {
 	case f.size == 0:
-		f.period = period // nothing of an earlier one is in it
+		f.period = f.periodOf(now) // nothing of an earlier one is in it
 	case f.fixed:
-	case period != f.period:
+	case f.isOver(now):
 		return f.rotate("time")
 	case f.size+int64(more) > f.options.MaxSize:
 		return f.rotate("size")
@@ -201,7 +214,7 @@ func (f *file) rotateIfDue(now time.Time, more int) error {
 // rotate begins a new file, unless another instance of us has done so already
 // or is about to.
 func (f *file) rotate(reason string) error {
-	unlock, err := f.lock()
+	unlock, err := f.lock(time.Now())
 	if err != nil {
 		return fmt.Errorf("rotating %s: %w", f.options.Path, err)
 	}
@@ -219,17 +232,24 @@ func (f *file) rotate(reason string) error {
 }
 
 // lock makes sure that one instance rotates at a time, by a file that only one
-// can make. It returns nil for unlock where another is rotating. A lock that is
-// old was left by a crash.
-func (f *file) lock() (unlock func(), err error) {
+// can make. It returns nil for unlock where another is rotating. A lock that has
+// been there for lockAge was left by a crash.
+func (f *file) lock(now time.Time) (unlock func(), err error) {
 	path := f.options.Path + ".rotating"
 	made, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, fileMode)
 	if errors.Is(err, os.ErrExist) {
-		if left, err := os.Stat(path); err == nil && time.Since(left.ModTime()) > lockAge {
+		there, err := os.Stat(path)
+		switch {
+		case err != nil:
+		case f.rival == nil || !os.SameFile(f.rival, there) || !f.rival.ModTime().Equal(there.ModTime()):
+			f.rival, f.rivalSince = there, now
+		case now.Sub(f.rivalSince) >= lockAge:
+			f.rival = nil
 			return nil, os.Remove(path)
 		}
 		return nil, nil
 	}
+	f.rival = nil
 	if err != nil {
 		return nil, err
 	}
@@ -289,7 +309,7 @@ func (f *file) tick(now time.Time) (int, error) {
 		_ = f.leave()
 		return 0, f.openAgain()
 	}
-	if f.size > 0 && !f.fixed && f.periodOf(now) != f.period {
+	if f.size > 0 && !f.fixed && f.isOver(now) {
 		return 0, f.rotate("time")
 	}
 	return 0, errNoNews
