@@ -93,8 +93,8 @@ func TestKeptFailuresTellTheirReason(t *testing.T) {
 		t.Errorf("cache get prints %q, want %q", out.String(), want)
 	}
 	for told, want := range map[string]string{
-		"failed 0.4 s ago: " + reason: "the question failed 0.4 s ago: " + reason + "; clients are told so, and nobody is asked",
-		"":                            "the question failed a moment ago; clients are told so, and nobody is asked",
+		"failed in the last 0.4 s: " + reason: "the question failed in the last 0.4 s: " + reason + "; clients are told so, and nobody is asked",
+		"":                                    "the question failed a moment ago; clients are told so, and nobody is asked",
 	} {
 		x := &privatelink.Explanation{Told: privatelink.ExplainedAnswer{Cache: "failed", Error: told}}
 		if got := cacheLine(x); got != want {

@@ -159,7 +159,7 @@ func TestStaleEndsAfterAnHourForPrivateAnswers(t *testing.T) {
 	}
 }
 
-func TestFailedAgo(t *testing.T) {
+func TestFailedWithin(t *testing.T) {
 	question, err := wire.NewQuestion("db1.database.windows.net.", dns.TypeA, dns.ClassINET)
 	if err != nil {
 		t.Fatal(err)
@@ -173,12 +173,12 @@ func TestFailedAgo(t *testing.T) {
 		after  time.Duration
 		want   string
 	}{
-		{"10.0.0.4:53/udp no reply", 420 * time.Millisecond, "failed 0.4 s ago: 10.0.0.4:53/udp no reply"},
-		{"", 12 * time.Second, "failed 12.0 s ago"},
-		{"", time.Millisecond, "failed 0.1 s ago"},
+		{"10.0.0.4:53/udp no reply", 420 * time.Millisecond, "failed in the last 0.5 s: 10.0.0.4:53/udp no reply"},
+		{"", 12 * time.Second, "failed in the last 12.0 s"},
+		{"", time.Millisecond, "failed in the last 0.1 s"},
 	} {
-		if got := failedAgo(failure.WithReason(tc.reason), start.Add(tc.after)); got != tc.want {
-			t.Errorf("failedAgo(%q) after %s = %q, want %q", tc.reason, tc.after, got, tc.want)
+		if got := failedWithin(failure.WithReason(tc.reason), start.Add(tc.after)); got != tc.want {
+			t.Errorf("failedWithin(%q) after %s = %q, want %q", tc.reason, tc.after, got, tc.want)
 		}
 	}
 }
@@ -193,7 +193,7 @@ func TestFailureIsRememberedForASecond(t *testing.T) {
 	if o.cacheState != fromFailure || code != 13 || upstream.asked.Load() != asked {
 		t.Errorf("state %q, EDE %d, asked %d times more; want %q, 13, none", o.cacheState, code, upstream.asked.Load()-asked, fromFailure)
 	}
-	if when, why, _ := strings.Cut(text, " s ago: "); !strings.HasPrefix(when, "failed ") || !strings.HasPrefix(why, `group "azure": `+upstream.address+"/udp SERVFAIL") {
+	if when, why, _ := strings.Cut(text, " s: "); !strings.HasPrefix(when, "failed in the last ") || !strings.HasPrefix(why, `group "azure": `+upstream.address+"/udp SERVFAIL") {
 		t.Errorf("the extended error says %q, want when and why it failed", text)
 	}
 	upstream.answerWith(sql["db1.database.windows.net. A"])

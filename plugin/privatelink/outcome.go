@@ -153,15 +153,18 @@ func (o *outcome) stopAgain(failure cache.Entry) {
 	if meta := failure.Meta(); meta.Flags&toldError != 0 && meta.ExtendedError != dns.ExtendedErrorCodeNetworkError && meta.ExtendedError != dns.ExtendedErrorCodeNoReachableAuthority {
 		code = meta.ExtendedError
 	}
-	o.stop(dns.RcodeServerFailure, code, failedAgo(failure, o.query.arrived))
+	o.stop(dns.RcodeServerFailure, code, failedWithin(failure, o.query.arrived))
 }
 
-// failedAgo tells of a kept failure: "failed 0.4 s ago: 10.0.0.4:53/udp no reply".
-func failedAgo(failure cache.Entry, now time.Time) string {
+// failedWithin tells of a kept failure: "failed in the last 0.4 s: 10.0.0.4:53/udp no
+// reply". When exactly is not known: silence is kept as old as its question.
+func failedWithin(failure cache.Entry, now time.Time) string {
+	const tenth = 100 * time.Millisecond
+	age := (failure.Age(now) + tenth - 1).Truncate(tenth)
 	var room [320]byte
-	text := append(room[:0], "failed "...)
-	text = strconv.AppendFloat(text, max(failure.Age(now).Seconds(), 0.1), 'f', 1, 64)
-	text = append(text, " s ago: "...)
+	text := append(room[:0], "failed in the last "...)
+	text = strconv.AppendFloat(text, max(age.Seconds(), 0.1), 'f', 1, 64)
+	text = append(text, " s: "...)
 	before := len(text)
 	if text = failure.AppendReason(text); len(text) == before {
 		text = text[:before-len(": ")]
