@@ -14,16 +14,18 @@ import (
 	"github.com/privatelink-dns/privatelink-dns/plugin/privatelink"
 )
 
-// aMachine is a machine in good health, as far as the files of /proc tell; rmem is its
-// net.core.rmem_max.
-func aMachine(t *testing.T, rmem string) doctorMachine {
+// aMachine is a machine in good health, as far as the files of /proc tell; rmem and wmem
+// are its net.core.rmem_max and net.core.wmem_max.
+func aMachine(t *testing.T, rmem, wmem string) doctorMachine {
 	t.Helper()
 	proc := t.TempDir()
 	if err := os.MkdirAll(filepath.Join(proc, "sys/net/core"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(proc, "sys/net/core/rmem_max"), []byte(rmem+"\n"), 0o600); err != nil {
-		t.Fatal(err)
+	for file, size := range map[string]string{"rmem_max": rmem, "wmem_max": wmem} {
+		if err := os.WriteFile(filepath.Join(proc, "sys/net/core", file), []byte(size+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return doctorMachine{
 		proc: proc, now: func() time.Time { return time.Date(2026, time.November, 22, 8, 0, 0, 0, time.UTC) },
@@ -53,17 +55,17 @@ func TestDoctorPrints(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, tc := range []struct {
-		file, rmem string
-		asJSON     bool
-		wantCode   int
+		file, rmem, wmem string
+		asJSON           bool
+		wantCode         int
 	}{
-		{"doctor-well.golden", "8388608", false, 0},
-		{"doctor-buffer.golden", "212992", false, codeFound},
-		{"doctor-json.golden", "212992", true, codeFound},
+		{"doctor-well.golden", "8388608", "8388608", false, 0},
+		{"doctor-buffer.golden", "212992", "229376", false, codeFound},
+		{"doctor-json.golden", "212992", "229376", true, codeFound},
 	} {
 		t.Run(tc.file, func(t *testing.T) {
 			inSite(t, smallCloud(t))
-			printed, code := diagnose(t, aMachine(t, tc.rmem), tc.asJSON)
+			printed, code := diagnose(t, aMachine(t, tc.rmem, tc.wmem), tc.asJSON)
 			if code != tc.wantCode {
 				t.Errorf("doctor ends with %d, want %d", code, tc.wantCode)
 			}
@@ -86,7 +88,7 @@ func TestDoctorComparesSites(t *testing.T) {
 	if err := os.WriteFile("Corefile", []byte(sites.Replace(string(text))), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	printed, _ := diagnose(t, aMachine(t, "8388608"), false)
+	printed, _ := diagnose(t, aMachine(t, "8388608", "8388608"), false)
 	unwrapped := strings.Join(strings.Fields(printed), " ")
 	for _, want := range []string{
 		"ok privatelink.database.windows.net: production and test see it: one zone, or one for each; explain NAME tells what each says",
@@ -102,9 +104,9 @@ func TestDoctorHelp(t *testing.T) { runGolden(t, "doctor-help.golden", "doctor",
 
 func TestDoctorLooksAtTheClock(t *testing.T) {
 	inSite(t, smallCloud(t))
-	wrong := aMachine(t, "8388608")
+	wrong := aMachine(t, "8388608", "8388608")
 	wrong.now = func() time.Time { return time.Unix(0, 0) }
-	loose := aMachine(t, "8388608")
+	loose := aMachine(t, "8388608", "8388608")
 	loose.clock = func() (bool, bool) { return false, true }
 	for _, tc := range []struct {
 		name    string
@@ -128,7 +130,7 @@ func TestDoctorFindsThePortTaken(t *testing.T) {
 	if err := os.WriteFile("Corefile", []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	printed, _ := diagnose(t, aMachine(t, "8388608"), false)
+	printed, _ := diagnose(t, aMachine(t, "8388608", "8388608"), false)
 	if !strings.HasSuffix(printed, "ports, udp 127.0.0.1:5353: in use by another process\n") {
 		t.Errorf("doctor says\n%s\nwant the port named last", printed)
 	}
@@ -136,7 +138,7 @@ func TestDoctorFindsThePortTaken(t *testing.T) {
 
 func TestDoctorExplainsNames(t *testing.T) {
 	inSite(t, smallCloud(t))
-	printed, code := diagnose(t, aMachine(t, "212992"), false, "app1.azurewebsites.net", "db1.database.windows.net")
+	printed, code := diagnose(t, aMachine(t, "212992", "229376"), false, "app1.azurewebsites.net", "db1.database.windows.net")
 	for _, want := range []string{
 		"\nnames\n  FAULT app1.azurewebsites.net: the chain enters privatelink.azurewebsites.net\n",
 		"  ok    db1.database.windows.net: all is well: the answer is private, 10.0.2.4\n",

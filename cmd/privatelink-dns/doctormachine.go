@@ -91,7 +91,8 @@ func tryToListen(network, address string) error {
 const (
 	// wantedFiles is what a server with a thousand TCP clients needs, and as much again.
 	wantedFiles = 4096
-	// wantedBuffer is what a burst that arrives while the server is not scheduled needs.
+	// wantedBuffer is what a burst that arrives while the server is not scheduled needs, and
+	// more than replies that nobody takes fill.
 	wantedBuffer = 8 << 20
 )
 
@@ -106,22 +107,26 @@ func (c *checkup) examineMachine(context.Context) {
 			c.add(privatelink.Fine, "machine", "open files", text, "")
 		}
 	}
-	c.examineBuffer()
+	c.examineBuffer("rmem_max", "a burst of queries may be lost in the socket")
+	c.examineBuffer("wmem_max", "replies to addresses that nobody has may hold up all others")
 	c.examineClock()
 }
 
-func (c *checkup) examineBuffer() {
-	data, err := os.ReadFile(filepath.Join(c.options.machine.proc, "sys/net/core/rmem_max"))
+// examineBuffer looks at the limit of sockets' buffers in a file of net/core; danger is what
+// may happen where it is low.
+func (c *checkup) examineBuffer(file, danger string) {
+	subject := "net.core." + file
+	data, err := os.ReadFile(filepath.Join(c.options.machine.proc, "sys/net/core", file))
 	size, convErr := strconv.Atoi(strings.TrimSpace(string(data)))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		c.add(skipped, "machine", "net.core.rmem_max", "there is no such setting here", "")
+		c.add(skipped, "machine", subject, "there is no such setting here", "")
 	case err != nil || convErr != nil:
-		c.add(skipped, "machine", "net.core.rmem_max", "it cannot be read", "")
+		c.add(skipped, "machine", subject, "it cannot be read", "")
 	case size < wantedBuffer:
-		c.add(privatelink.Warning, "machine", "net.core.rmem_max", fmt.Sprintf("%d bytes: a burst of queries may be lost in the socket", size), fmt.Sprintf("sysctl -w net.core.rmem_max=%d, and the same in /etc/sysctl.d", wantedBuffer))
+		c.add(privatelink.Warning, "machine", subject, fmt.Sprintf("%d bytes: %s", size, danger), fmt.Sprintf("sysctl -w %s=%d, and the same in /etc/sysctl.d", subject, wantedBuffer))
 	default:
-		c.add(privatelink.Fine, "machine", "net.core.rmem_max", fmt.Sprintf("%d bytes", size), "")
+		c.add(privatelink.Fine, "machine", subject, fmt.Sprintf("%d bytes", size), "")
 	}
 }
 
