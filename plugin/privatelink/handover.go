@@ -49,6 +49,8 @@ type slot struct {
 	loops    loops
 	signals
 	admin *admin
+	// directories are the state directories that other processes are kept out of.
+	directories []*heldDirectory
 
 	// fronts are by CoreDNS's name of the address. Their mutex is held while sockets are
 	// opened and closed, so that a reload does neither beside the other.

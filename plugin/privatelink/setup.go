@@ -85,6 +85,8 @@ type running struct {
 	watching     sync.WaitGroup
 	// listening is told that a socket is open, to which a question may come back.
 	listening chan struct{}
+	// reloading says that the end of this stanza is not that of the process.
+	reloading bool
 }
 
 func (r *running) start() error {
@@ -120,13 +122,19 @@ func (r *running) start() error {
 	r.watching.Go(func() { r.watch(r.stopWatching) })
 	r.watching.Go(func() { r.watchLoops(r.stopWatching) })
 	r.watching.Go(func() { r.watchLinks(r.stopWatching) })
-	r.shared.begin(current.service.lease, func() { notInForce(); restoreCache(); r.endWatchAndLog() })
+	r.shared.begin(current.service.lease, func() {
+		notInForce()
+		restoreCache()
+		r.endWatchAndLog()
+		r.shared.leaveDirectories(r)
+	})
 	r.shared.enlist(r.handler, r.config.where)
 	r.log.Infof("%s", r.config.summary(len(current.service.catalog.Namespaces())))
 	return nil
 }
 
-// prepareState sees at the start, not at the end, that the state can be written.
+// prepareState sees at the start, not at the end, that the state can be written, and
+// that no other process does.
 func (r *running) prepareState() error {
 	directory := r.config.stateDirectory()
 	if directory == "" {
@@ -140,7 +148,15 @@ func (r *running) prepareState() error {
 		return fmt.Errorf("%s: found a state directory that cannot be written: %w", r.config.state.where, err)
 	}
 	_ = probe.Close()
-	return os.Remove(probe.Name())
+	if err := os.Remove(probe.Name()); err != nil {
+		return err
+	}
+	if err := r.shared.holdDirectory(directory, r); err != nil {
+		return fmt.Errorf("%s: %w", r.config.state.where, err)
+	}
+	// Whatever fails now, a failed reload leaves the directory.
+	r.shared.begin(r.handler.current.Load().service.lease, func() { r.shared.leaveDirectories(r) })
+	return nil
 }
 
 func (r *running) restore(now time.Time) *policy.ChaseMemory {
@@ -172,11 +188,13 @@ func (r *running) restoreAnswers(answers *cache.Cache) {
 }
 
 func (r *running) beginReload() error {
+	r.reloading = true
 	r.shared.commit()
 	return nil
 }
 
 func (r *running) reloadFailed() error {
+	r.reloading = false
 	r.shared.abandon()
 	r.handler.current.Load().metrics.reloaded(false)
 	return nil
@@ -187,6 +205,9 @@ func (r *running) stop() error {
 	r.shared.endFronts(r.handler)
 	r.endWatchAndLog()
 	r.shared.release(r.handler.current.Load().service.lease)
+	if r.reloading { // else save still writes
+		r.shared.leaveDirectories(r)
+	}
 	return nil
 }
 
@@ -208,6 +229,7 @@ func (r *running) save() error {
 	if directory == "" {
 		return nil
 	}
+	defer r.shared.leaveDirectories(r)
 	return errors.Join(
 		saveChases(directory, current.policy.Chains, time.Now()),
 		r.shared.saveAnswers(directory, current.cache),
