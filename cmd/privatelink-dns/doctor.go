@@ -79,13 +79,15 @@ func newDoctorCommand() *cobra.Command {
 
 // checkup is one examination.
 type checkup struct {
-	options  *doctorOptions
-	stanza   *privatelink.Stanza
-	opened   *privatelink.Opened
-	admin    *adminClient
-	running  bool
-	findings []finding
-	progress *progressLine
+	options *doctorOptions
+	stanza  *privatelink.Stanza
+	opened  *privatelink.Opened
+	admin   *adminClient
+	running bool
+	// forbidden says that nobody knows whether it runs: this user may not ask it.
+	forbidden bool
+	findings  []finding
+	progress  *progressLine
 	// explained are the names of the command line.
 	explained []*privatelink.Explanation
 }

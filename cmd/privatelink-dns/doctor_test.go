@@ -136,6 +136,16 @@ func TestDoctorFindsThePortTaken(t *testing.T) {
 	}
 }
 
+// TestDoctorWhoMayNotAsk: to stop "another process" would be to stop this server.
+func TestDoctorWhoMayNotAsk(t *testing.T) {
+	taken := smallCloud(t)
+	c := &checkup{forbidden: true}
+	c.examinePort("udp", taken)
+	if len(c.findings) != 1 || c.findings[0].Severity != skipped || c.findings[0].Text != "in use, perhaps by this server" || !strings.Contains(c.findings[0].Next, "sudo") {
+		t.Errorf("doctor says %+v, want that the port may be this server's", c.findings)
+	}
+}
+
 func TestDoctorExplainsNames(t *testing.T) {
 	inSite(t, smallCloud(t))
 	printed, code := diagnose(t, aMachine(t, "212992", "229376"), false, "app1.azurewebsites.net", "db1.database.windows.net")

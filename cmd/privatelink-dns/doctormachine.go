@@ -56,6 +56,8 @@ func (c *checkup) examinePort(network, address string) {
 		c.add(privatelink.Fine, "ports", subject, "free", "")
 	case errors.Is(err, syscall.EADDRINUSE) && c.running:
 		c.add(privatelink.Fine, "ports", subject, "served by the running server", "")
+	case errors.Is(err, syscall.EADDRINUSE) && c.forbidden:
+		c.add(skipped, "ports", subject, "in use, perhaps by this server", "run doctor with sudo to know; ss -lnp 'sport = :"+portOf(address)+"' as root shows it")
 	case errors.Is(err, syscall.EADDRINUSE):
 		c.add(privatelink.Fault, "ports", subject, "in use by another process", "ss -lnp 'sport = :"+portOf(address)+"' shows it; stop it, often systemd-resolved or another DNS server")
 	case errors.Is(err, syscall.EADDRNOTAVAIL):

@@ -26,6 +26,7 @@ func (c *checkup) examineServer(context.Context) {
 	var stats cache.Stats
 	switch _, err := c.admin.do(io.Discard, http.MethodGet, "/cache/stats", &stats); {
 	case errors.Is(err, fs.ErrPermission):
+		c.forbidden = true
 		c.add(skipped, "server", "", "only root and the user that the server runs as may ask it: what it knows is left out", "run doctor with sudo")
 		return
 	case err != nil:

@@ -208,6 +208,25 @@ func TestAskOtherTypesAreNeverRejected(t *testing.T) {
 	}
 }
 
+// RejectsLookups says what Ask says of an A question out of the blue.
+func TestRejectsLookupsIsWhatAskSays(t *testing.T) {
+	zones := azure(t)
+	for _, action := range []Action{Allow, Audit, Refuse, NXDomain} {
+		policy := Policy{Clients: declaredClients(t), Chains: settled()}
+		policy.Direct[Other] = action
+		for kind, name := range kindNames {
+			match := zones.Match(name)
+			want := policy.Ask(classAddresses[Other], name, dns.TypeA, match, noon).Action.Rejects()
+			if got := policy.RejectsLookups(name, match); got != want {
+				t.Errorf("RejectsLookups(%q), %s, with %s configured = %v, want %v as Ask has it", name, kind, action, got, want)
+			}
+			if kind == "endpoint" && want != action.Rejects() {
+				t.Errorf("Ask of %q with %s configured rejects: %v", name, action, want)
+			}
+		}
+	}
+}
+
 // What the shipped catalog says of names that are asked for directly, for a
 // client that nobody declared, under the default policy.
 func TestAskWithShippedCatalog(t *testing.T) {

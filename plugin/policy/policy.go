@@ -171,6 +171,14 @@ func (p *Policy) Ask(client netip.Addr, name string, qtype uint16, match catalog
 	return decision
 }
 
+// RejectsLookups reports whether an A question for a name, asked out of the blue by a
+// client of no declared class, is rejected: whoever follows a chain to it, and whom the
+// configuration lets look it up, may be answered nevertheless. The match is the
+// catalog's word on name, which is lower case and fully qualified.
+func (p *Policy) RejectsLookups(name string, match catalog.Match) bool {
+	return match.Zone != nil && match.Labels != dns.CountLabel(name) && !match.Zone.DirectLegitimate(name) && p.Direct[Other].Rejects()
+}
+
 func (p *Policy) isProbe(client netip.Addr) bool {
 	return p.Probe.IsValid() && client.Unmap() == p.Probe
 }

@@ -15,6 +15,7 @@ import (
 	"unicode"
 
 	clog "github.com/coredns/coredns/plugin/pkg/log"
+	"github.com/miekg/dns"
 
 	"github.com/privatelink-dns/privatelink-dns/plugin/override"
 )
@@ -118,10 +119,31 @@ func (a *admin) readChange(w http.ResponseWriter, r *http.Request) (override.Cha
 	if groups := a.shared.groupNames(); strings.EqualFold(request.Type, override.TypeResolve) && len(request.Values) == 1 && !slices.Contains(groups, request.Values[0]) {
 		return override.Change{}, fmt.Errorf("found upstream group %q, expected one of %s", request.Values[0], strings.Join(groups, ", "))
 	}
+	if err := a.shared.checkOverridden(dns.CanonicalName(request.Name)); err != nil {
+		return override.Change{}, err
+	}
 	return override.Change{
 		Name: request.Name, Type: request.Type, Values: request.Values, For: duration,
 		Reason: request.Reason, Who: whoAsks(r, request.As),
 	}, nil
+}
+
+// checkOverridden refuses a name whose direct lookups every stanza rejects: clients come
+// by it on the way of its public name only, and there a name of a chain counts for nothing.
+func (s *slot) checkOverridden(name string) error {
+	instead := ""
+	for _, handler := range s.enlisted() {
+		working := handler.current.Load().service
+		match := working.catalog.Match(name)
+		if !working.policy.RejectsLookups(name, match) {
+			return nil
+		}
+		instead = publicNameOf(name, match)
+	}
+	if instead == "" {
+		return nil // nobody is at work yet
+	}
+	return fmt.Errorf("found %s, whose direct lookups are refused, so that an override of it would do nothing; override %s instead", strings.TrimSuffix(name, "."), instead)
 }
 
 // peerKey is the key of a request's connection in its context.

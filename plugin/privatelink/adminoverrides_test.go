@@ -151,3 +151,39 @@ func TestGroupNamesFollowTheLeases(t *testing.T) {
 		t.Errorf("after the first lease %s, want azure corp", got)
 	}
 }
+
+// TestOverrideOfANameThatIsRefused: it would be added and do nothing.
+func TestOverrideOfANameThatIsRefused(t *testing.T) {
+	for _, tc := range []struct{ name, body, overridden, want string }{
+		{"its public name is known", "", "DB1.privatelink.database.windows.net", "override db1.database.windows.net instead"},
+		{"of another suffix", "", "v1.privatelink.vaultcore.azure.net.", "override v1.vault.azure.net instead"},
+		{"its public name is not known", "", "x.y.privatelink.database.windows.net", "instead"},
+		{"declared resolvers may", "clients resolver 10.30.0.4", "db1.privatelink.database.windows.net", "override db1.database.windows.net instead"},
+		{"all may", "direct other allow", "db1.privatelink.database.windows.net", ""},
+		{"answered and recorded", "direct other audit", "db1.privatelink.database.windows.net", ""},
+		{"meant to be asked for directly", "", "c1.privatelink.westeurope.azmk8s.io", ""},
+		{"the zone itself", "", "privatelink.database.windows.net", ""},
+		{"not in the catalog", "", "x.privatelink.nobody.example", ""},
+		{"a public name", "", "db1.database.windows.net", ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			run := newRunning(t, "clients: []\n", tc.body)
+			run.shared.enlist(run.handler, "Corefile:1")
+			status, said := adminSocket(t, run)(http.MethodPost, "/overrides", `{"name":"`+tc.overridden+`","type":"A","values":["10.9.9.9"],"reason":"r"}`)
+			if refused := status == http.StatusBadRequest; refused != (tc.want != "") || refused && !strings.Contains(said, tc.want) {
+				t.Errorf("override of %s = %d, %s; want %q", tc.overridden, status, said, tc.want)
+			}
+		})
+	}
+}
+
+// TestOverrideThatOneStanzaAnswers: it does something there.
+func TestOverrideThatOneStanzaAnswers(t *testing.T) {
+	run := newRunning(t, "clients: []\n", "")
+	other := newRunning(t, "clients: []\n", "direct other allow")
+	run.shared.enlist(run.handler, "Corefile:1")
+	run.shared.enlist(other.handler, "Corefile:20")
+	if err := run.shared.checkOverridden(direct); err != nil {
+		t.Errorf("checkOverridden(%q) = %v, want nil", direct, err)
+	}
+}

@@ -122,11 +122,14 @@ func (o *outcome) reject() bool {
 
 // publicName is what the client should have asked for, as exactly as the
 // catalog can tell.
-func (o *outcome) publicName() string {
-	if name, derived := o.match.Zone.PublicName(o.query.name); derived {
-		return strings.TrimSuffix(name, ".")
+func (o *outcome) publicName() string { return publicNameOf(o.query.name, o.match) }
+
+// publicNameOf is what to use in place of a name in a catalogued private zone.
+func publicNameOf(name string, match catalog.Match) string {
+	if public, derived := match.Zone.PublicName(name); derived {
+		return strings.TrimSuffix(public, ".")
 	}
-	return "the resource's public name under " + o.match.Namespace.Suffix
+	return "the resource's public name under " + match.Namespace.Suffix
 }
 
 // fail answers a question that no upstream answered.
