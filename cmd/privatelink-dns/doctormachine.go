@@ -54,18 +54,26 @@ func (c *checkup) examinePort(network, address string) {
 		c.add(privatelink.Fault, "ports", subject, "nobody listens here, though the server runs", "see in the server's log why; the Corefile may have changed since it started")
 	case err == nil:
 		c.add(privatelink.Fine, "ports", subject, "free", "")
-	case errors.Is(err, syscall.EADDRINUSE) && c.running:
-		c.add(privatelink.Fine, "ports", subject, "served by the running server", "")
-	case errors.Is(err, syscall.EADDRINUSE) && c.forbidden:
-		c.add(skipped, "ports", subject, "in use, perhaps by this server", "run doctor with sudo to know; ss -lnp 'sport = :"+portOf(address)+"' as root shows it")
 	case errors.Is(err, syscall.EADDRINUSE):
-		c.add(privatelink.Fault, "ports", subject, "in use by another process", "ss -lnp 'sport = :"+portOf(address)+"' shows it; stop it, often systemd-resolved or another DNS server")
+		c.tellTaken(subject, "ss -lnp 'sport = :"+portOf(address)+"' shows it")
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
 		c.add(privatelink.Fault, "ports", subject, "this machine has no such address", "correct bind in the Corefile, or give the machine the address")
 	case errors.Is(err, syscall.EACCES):
 		c.add(privatelink.Warning, "ports", subject, "this user may not listen on a port below 1024, so nobody knows whether it is free", "run doctor as root; the server needs root or CAP_NET_BIND_SERVICE")
 	default:
 		c.add(privatelink.Fault, "ports", subject, err.Error(), "")
+	}
+}
+
+// tellTaken says by whom a port is taken, as far as that is known. Shown is how to see it.
+func (c *checkup) tellTaken(subject, shown string) {
+	switch {
+	case c.running:
+		c.add(privatelink.Fine, "ports", subject, "served by the running server", "")
+	case c.forbidden:
+		c.add(skipped, "ports", subject, "in use, perhaps by this server", "run doctor with sudo to know; as root "+shown)
+	default:
+		c.add(privatelink.Fault, "ports", subject, "in use by another process", shown+"; stop it, often systemd-resolved or another DNS server")
 	}
 }
 
