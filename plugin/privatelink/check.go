@@ -17,10 +17,10 @@ import (
 // without a target, and what is missing altogether.
 func (c *config) check(where string) error {
 	var mistakes []error
-	if !c.written["upstream"] {
+	if c.written["upstream"] == "" {
 		mistakes = append(mistakes, fmt.Errorf("%s: found no upstream, expected at least one such as \"upstream azure 168.63.129.16\"", where))
 	}
-	if !c.written["route"] && len(c.routes) == 0 {
+	if c.written["route"] == "" && len(c.routes) == 0 {
 		mistakes = append(mistakes, fmt.Errorf("%s: found no route, expected at least one such as \"route catalog azure\"", where))
 	}
 	seen := map[string]string{}
@@ -35,6 +35,27 @@ func (c *config) check(where string) error {
 	}
 	mistakes = append(mistakes, c.checkSites(), c.checkBudgets(), c.checkProbes())
 	return errors.Join(mistakes...)
+}
+
+// onlyOnce are the properties whose second line would silently take the place of the
+// first.
+var onlyOnce = []string{"cache", "cookies", "ratelimit", "unlinked"}
+
+// saidTwice keeps the place of a property, and refuses one that is there already where
+// only one of the two could count. direct is said once of each class.
+func (c *config) saidTwice(property, where string, arguments []string) error {
+	key, once := property, slices.Contains(onlyOnce, property)
+	if property == "direct" {
+		key, once = property+" "+arguments[0], true
+	}
+	first, again := c.written[key]
+	if !again {
+		c.written[key] = where
+	}
+	if again && once {
+		return fmt.Errorf("%s: found a second %s, expected one; the first is at %s", where, key, first)
+	}
+	return nil
 }
 
 // checkBudgets refuses two budgets for one server. A group that names none goes by

@@ -54,15 +54,18 @@ type config struct {
 	// cookies, nil for one of the process's own.
 	limits  ratelimit.Limits
 	cookies *wire.Cookies
+	// cookieFile is the path of their secrets, empty for none.
+	cookieFile string
 	// cacheEntries is how many answers are kept.
 	cacheEntries int
 	state        located[string]
 	querylogs    []querylogConfig
 	// fastPathOff leaves every query to CoreDNS's own server.
 	fastPathOff bool
-	// where is the place of the stanza, written the properties that it has.
+	// where is the place of the stanza, written that of each property that it has, the
+	// first one where there are several.
 	where   string
-	written map[string]bool
+	written map[string]string
 	// files are the paths of the catalogs and rules that were read.
 	files []string
 }
@@ -140,7 +143,7 @@ func newConfig(corefile string) *config {
 		corefile:     corefile,
 		groups:       map[string]*groupConfig{},
 		cacheEntries: defaultCacheEntries,
-		written:      map[string]bool{},
+		written:      map[string]string{},
 		direct:       policy.DefaultDirect(),
 		private:      verdict.PrivateNetworks(),
 	}

@@ -312,6 +312,7 @@ func TestLimitsReportMistakes(t *testing.T) {
 	directory := t.TempDir()
 	writeFile(t, filepath.Join(directory, "short"), "\n  e5e973 # not all of it\n")
 	writeFile(t, filepath.Join(directory, "three"), strings.Repeat("e5e973e5a6b2a43f48e7dc849e37bfcf\n", 3))
+	writeFile(t, filepath.Join(directory, "equal"), strings.Repeat("e5e973e5a6b2a43f48e7dc849e37bfcf\n", 2))
 	writeFile(t, filepath.Join(directory, "none"), "# later\n")
 	writeFile(t, filepath.Join(directory, "long"), strings.Repeat("\n", maxSecretFile+1))
 	tests := []struct{ body, want string }{
@@ -323,6 +324,8 @@ func TestLimitsReportMistakes(t *testing.T) {
 		{"cookies short three", "Corefile:2: found 2 arguments to cookies, expected one"},
 		{"cookies short", "short:2: found 6 characters, expected a secret of 32 hexadecimal digits"},
 		{"cookies three", "three: found 3 secrets, expected"},
+		{"cookies equal", "equal: found two equal secrets, expected"},
+		{"cookies short\ncookies none", "Corefile:3: found a second cookies, expected one"},
 		{"cookies none", "none: found no secret"},
 		{"cookies long", "found more than 65536 bytes"},
 	}

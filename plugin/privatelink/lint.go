@@ -104,7 +104,7 @@ func (l *linted) fault(code string, err error) {
 
 // linters are run in this order; the remarks are sorted by severity and place afterwards.
 var linters = []func(*linted){
-	lintOwnAddresses, lintState, lintBudgets, lintAzure, lintResolvers,
+	lintOwnAddresses, lintState, lintPlaces, lintCookies, lintBudgets, lintAzure, lintResolvers,
 	lintFallbacks, lintLeaks, lintBlindGroups, lintPrivatelinkRoutes, lintBroadRoutes, lintIdleRoutes,
 	lintMustBePrivate, lintClients,
 }

@@ -73,8 +73,7 @@ func parseProperty(parsed *config, d *caddyfile.Dispenser) error {
 	if len(arguments) == 0 {
 		return fmt.Errorf("%s: found %s without an argument, expected at least one", where, property)
 	}
-	parsed.written[property] = true
-	return parseArguments(parsed, where, arguments)
+	return errors.Join(parsed.saidTwice(property, where, arguments), parseArguments(parsed, where, arguments))
 }
 
 func parseCatalog(parsed *config, where string, arguments []string) error {

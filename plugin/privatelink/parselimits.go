@@ -45,7 +45,7 @@ func parseCookies(parsed *config, where string, arguments []string) error {
 		return err
 	}
 	path := parsed.path(file.value)
-	parsed.files = append(parsed.files, path)
+	parsed.files, parsed.cookieFile = append(parsed.files, path), path
 	opened, err := os.Open(path)
 	if err != nil {
 		return fmt.Errorf("%s: reading the secrets of cookies: %w", where, err)
@@ -82,7 +82,9 @@ func readSecrets(path, text string) (*wire.Cookies, error) {
 		return nil, errors.New(path + ": found no secret, expected one of 32 hexadecimal digits, such as \"openssl rand -hex 16\" makes")
 	case len(secrets) == 1:
 		return &wire.Cookies{Secret: secrets[0]}, nil
-	case len(secrets) > 2 || secrets[0] == secrets[1]:
+	case len(secrets) == 2 && secrets[0] == secrets[1]:
+		return nil, fmt.Errorf("%s: found two equal secrets, expected the second to be another one, or only one", path)
+	case len(secrets) > 2:
 		return nil, fmt.Errorf("%s: found %d secrets, expected the one that cookies are made with and at most one other", path, len(secrets))
 	}
 	return &wire.Cookies{Secret: secrets[0], Previous: &secrets[1]}, nil

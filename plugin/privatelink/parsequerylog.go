@@ -96,8 +96,33 @@ func parseQuerylog(parsed *config, where string, arguments []string) error {
 			mistakes = append(mistakes, fmt.Errorf("%s: %w", where, err))
 		}
 	}
+	if err := written.check(); err != nil && len(mistakes) == 0 {
+		mistakes = append(mistakes, fmt.Errorf("%s: querylog %s: %w", where, written.target, err))
+	}
 	parsed.querylogs = append(parsed.querylogs, written)
 	return errors.Join(mistakes...)
+}
+
+// check finds what opening the destination would find wrong with what was written,
+// without opening it.
+func (q *querylogConfig) check() error {
+	switch q.kind() {
+	case toFile:
+		return q.file.Check()
+	case toAzureMonitor:
+		options := q.azure // Check changes it
+		return options.Check()
+	case toDnstap:
+		_, err := querylog.NewDnstap(q.dnstapOptions())
+		return err
+	}
+	return nil
+}
+
+func (q *querylogConfig) dnstapOptions() querylog.DnstapOptions {
+	network, address, _ := strings.Cut(strings.TrimPrefix(q.target, dnstapPrefix), "://")
+	identity, _ := os.Hostname()
+	return querylog.DnstapOptions{Network: network, Address: address, Messages: true, Extra: true, Identity: identity, Version: "privatelink-dns"}
 }
 
 func (q *querylogConfig) setOption(option string) error {
@@ -216,9 +241,7 @@ func (c *config) openSink(written *querylogConfig) (querylog.Sink, error) {
 	case toStandardOutput:
 		return querylog.NewStream(os.Stdout), nil
 	case toDnstap:
-		network, address, _ := strings.Cut(strings.TrimPrefix(written.target, dnstapPrefix), "://")
-		identity, _ := os.Hostname()
-		return querylog.NewDnstap(querylog.DnstapOptions{Network: network, Address: address, Messages: true, Extra: true, Identity: identity, Version: "privatelink-dns"})
+		return querylog.NewDnstap(written.dnstapOptions())
 	case toAzureMonitor:
 		options := written.azure
 		if directory := c.stateDirectory(); directory != "" {

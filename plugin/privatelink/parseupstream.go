@@ -3,6 +3,7 @@ package privatelink
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"slices"
@@ -31,7 +32,7 @@ func parseUpstream(parsed *config, where string, arguments []string) error {
 			continue
 		}
 		if err := group.addServer(&group.servers, argument); err != nil {
-			mistakes = append(mistakes, fmt.Errorf("%s: upstream group %q: %w", where, name, err))
+			mistakes = append(mistakes, fmt.Errorf("%s: upstream group %q: %w", where, name, orOption(argument, err)))
 		}
 	}
 	if len(group.servers) == 0 && len(mistakes) == 0 {
@@ -60,6 +61,16 @@ var groupOptions = map[string]func(g *groupConfig, written string) error{
 	"budget":  (*groupConfig).setBudget,
 	"clients": (*groupConfig).addClients,
 	"probe":   (*groupConfig).setProbe,
+}
+
+// orOption is the mistake of an argument that is neither a server nor an option: where it
+// does not even look like a server, with the options that there are.
+func orOption(argument string, mistake error) error {
+	if word, _, _ := strings.Cut(argument, "="); word == "" || strings.ContainsAny(word, ".:/[]") {
+		return mistake
+	}
+	options := slices.Sorted(maps.Keys(groupOptions))
+	return fmt.Errorf("found %q, expected an IP address with an optional port, %s=, or %s", argument, strings.Join(options, "=, "), withholdPrivate)
 }
 
 // addServer reads a server and adds it to a tier of the group.

@@ -72,7 +72,7 @@ func NewAzureMonitor(options AzureMonitorOptions) (Sink, error) {
 
 // newAzureMonitor takes a transport for tests; nil is the real one.
 func newAzureMonitor(options AzureMonitorOptions, transport policy.Transporter) (Sink, error) {
-	if err := options.check(); err != nil {
+	if err := options.Check(); err != nil {
 		return nil, err
 	}
 	configuration, err := options.client(transport)
@@ -105,8 +105,9 @@ func newAzureMonitor(options AzureMonitorOptions, transport policy.Transporter) 
 
 var ruleID = regexp.MustCompile(`^dcr-[0-9a-f]{32}$`)
 
-// check also puts the defaults in their places.
-func (o *AzureMonitorOptions) check() error {
+// Check says what is wrong with options that NewAzureMonitor would not take, and puts the
+// defaults in their places. It asks nobody, and looks at no file.
+func (o *AzureMonitorOptions) Check() error {
 	endpoint, err := url.Parse(o.Endpoint)
 	if err != nil || endpoint.Scheme != "https" || endpoint.Host == "" {
 		return fmt.Errorf("found endpoint %q, expected https:// and the host of a logs ingestion endpoint", o.Endpoint)

@@ -55,7 +55,7 @@ type FileOptions struct {
 // NewFile returns a sink that writes lines of JSON to a file, after what is
 // there. It opens the file to see that it can be written, and makes it if need be.
 func NewFile(options FileOptions) (Sink, error) {
-	if err := options.check(); err != nil {
+	if err := options.Check(); err != nil {
 		return nil, err
 	}
 	if options.MaxSize == 0 {
@@ -69,7 +69,9 @@ func NewFile(options FileOptions) (Sink, error) {
 	return f, f.leave()
 }
 
-func (o *FileOptions) check() error {
+// Check says what is wrong with options that NewFile would not take. It does not look at
+// the disk.
+func (o *FileOptions) Check() error {
 	switch {
 	case o.MaxSize < 0 || o.MaxFiles < 0 || o.MaxAge < 0:
 		return fmt.Errorf("found a negative size, number or age for %s, expected none", o.Path)
