@@ -73,6 +73,8 @@ func TestLint(t *testing.T) {
 		{"a resolver from a private address", clean + "\nupstream resolver 10.1.0.68 budget=resolver", resolverAt("172.31.0.9"), nil},
 		{"a fallback to Azure", clean + "\nroute x.example corp outage=azure", aMachine(), []string{"10 fallback-to-azure"}},
 		{"a fallback to itself", clean + "\nroute x.example corp outage=corp", aMachine(), []string{"10 fallback-to-itself"}},
+		{"a fallback to another port", clean + "\nupstream hub 10.40.0.4:5454 backup=10.40.0.4:5455\nupstream branch 10.40.0.4:5999\nroute x.example hub outage=branch", aMachine(), nil},
+		{"a fallback to its own backup", clean + "\nupstream hub 10.40.0.4:5454 backup=10.40.0.4:5455\nupstream branch 10.40.0.4:5455\nroute x.example hub outage=branch", aMachine(), []string{"12 fallback-to-itself"}},
 		{"a fallback that leaks", clean + "\nroute x.example corp outage=public missing=public", aMachine(), []string{"10 fallback-leaks", "10 fallback-leaks"}},
 		{"a fallback that leaks one name", clean + "\nroute =db.x.example corp outage=public", aMachine(), []string{"10 fallback-leaks"}},
 		{"a fallback to a branch", clean + "\nupstream branch 10.40.0.4\nroute x.example corp outage=branch", aMachine(), nil},

@@ -62,12 +62,14 @@ func (l *linted) public(route *routeConfig) bool {
 	return route.suffix == "." || l.catalogued(route) || route.suffix != "" && len(l.below(route.suffix)) > 0
 }
 
-// ownServer is a server of a group that the route asks anyway.
+// ownServer is a server of a group that the route asks anyway, by address and port.
 func (l *linted) ownServer(route *routeConfig, group *groupConfig) (endpoint, bool) {
 	for _, name := range route.groups {
-		for _, server := range l.config.groups[name].endpoints() {
-			if group.has(server.address.Addr()) {
-				return server, true
+		for _, own := range l.config.groups[name].endpoints() {
+			for _, server := range group.endpoints() {
+				if server.address == own.address {
+					return server, true
+				}
 			}
 		}
 	}
