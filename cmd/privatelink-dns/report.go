@@ -83,6 +83,9 @@ func (o *reportOptions) run(command *cobra.Command, paths []string) error {
 	if errors.Is(readErr, context.Canceled) {
 		readErr = errors.New("interrupted: the report is on what was read until then")
 	}
+	if report.Queries == 0 && report.Lines == 0 && report.PassedOver == 0 && report.Unreadable > 0 {
+		readErr = errors.Join(readErr, fmt.Errorf("found no record in %d lines, expected the JSON that querylog writes", report.Unreadable))
+	}
 	if err := errors.Join(o.print(command.OutOrStdout(), report), readErr); err != nil {
 		return err
 	}

@@ -108,6 +108,9 @@ func TestReportSaysWhatToDo(t *testing.T) {
 			}
 		})
 	}
+	if got := run(t, "report", inDirectory(t, "words.log", "no record\nnor this\n")); got.code != 1 || !strings.Contains(got.err, "found no record in 2 lines, expected the JSON that querylog writes") {
+		t.Errorf("report of a file that is no log = %+v, want code 1 and an error", got)
+	}
 	// What can be read is reported, and what cannot ends the command with an error.
 	got := run(t, "report", "/nonexistent/query.log", path)
 	if got.code != 1 || !strings.Contains(got.out, "112 queries in 1 min 51 s") || !strings.Contains(got.err, "/nonexistent/query.log: no such file or directory") {

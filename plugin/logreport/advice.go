@@ -56,8 +56,12 @@ func (b *builder) findings(r *Report) []Finding {
 		note(server.FailureShare() >= upstreamShare, severity, "ask it: dig @"+hostOf(server.Server)+" example.org",
 			"upstream %s of group %s failed %s of its questions", server.Server, cmp.Or(server.Group, "(unknown)"), percent(server.FailureShare()))
 	}
-	note(b.tally.withheld.total > 0, graded(b.tally.withheld.total >= leastCount, Failing, Wrong), "clients were told NODATA: look at the zone's link and record",
-		"%s withheld: what must be private was not", plural(b.tally.withheld.total, "answer"))
+	inside := b.withheldInside()
+	public := b.tally.withheld.total - inside
+	note(public > 0, graded(public >= leastCount, Failing, Wrong), "clients were told NODATA: look at the zone's link and record",
+		"%s withheld: what must be private was not", plural(public, "answer"))
+	note(inside > 0, Notice, "DNS rebinding, or names that need a route to a group without withhold-private",
+		"%s withheld: a public group gave an address inside", plural(inside, "answer"))
 	ownUnlinked := named(r.Verdicts, "unlinked") - min(b.tally.partners, named(r.Verdicts, "unlinked"))
 	note(ownUnlinked > 0, Wrong, "see zones below for which to link",
 		"%s of a privatelink zone ended at a public address (unlinked)", plural(ownUnlinked, "answer"))

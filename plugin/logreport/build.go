@@ -170,6 +170,17 @@ func (b *builder) withheldNames() []Withheld {
 	return top(sorted, b.options.Top)
 }
 
+// withheldInside counts the answers that were kept back because a group of public
+// resolvers gave a private address.
+func (b *builder) withheldInside() (count uint64) {
+	for _, e := range b.tally.withheld.entries {
+		if partsOf(e.key)[2] == "private-from-public" {
+			count += e.count
+		}
+	}
+	return min(count, b.tally.withheld.total)
+}
+
 func (b *builder) slow() []SlowName {
 	var rows []SlowName
 	for _, e := range top(b.tally.slow.sorted(), b.options.Top) {

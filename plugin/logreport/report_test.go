@@ -102,6 +102,7 @@ func TestFindingsAreGradedByShareAndNumber(t *testing.T) {
 		{"stale answers, and few of all", stale, 12, 2000, []Severity{Notice}, false},
 		{"many stale answers", stale, 12, 200, []Severity{Wrong}, true},
 		{"an answer withheld", withheld, 1, 20, []Severity{Wrong}, true},
+		{"an address inside withheld", func(r *querylog.Record) { r.PolicyRule, r.PolicyAction = "private-from-public", "withhold" }, 10, 20, []Severity{Notice}, false},
 		{"ten withheld of many", withheld, 10, 2000, []Severity{Failing}, true},
 		{"an unlinked answer", unlinked, 1, 2000, []Severity{Wrong}, true},
 		{"nothing", nothingSet, 1, 20, nil, false},

@@ -96,7 +96,7 @@ func (t *textWriter) tables(r *Report) {
 		heading, note string
 		rows          table
 	}{
-		{"Withheld because they must be private", "", withheldTable(r.Withheld)},
+		{"Withheld", "public where it must be private, or the reverse (private-from-public)", withheldTable(r.Withheld)},
 		{"Upstreams", "", upstreamTable(r.Upstreams)},
 		{"Slowest names", "by the time that their clients waited, all together", slowTable(r.Slow)},
 		{"Fallbacks to public DNS", "", fallbackTable(r.Fallbacks)},
