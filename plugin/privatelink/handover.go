@@ -47,6 +47,7 @@ type slot struct {
 	limiting *limiting
 	owners   owners
 	loops    loops
+	troubles troubles
 	signals
 	admin *admin
 	// directories are the state directories that other processes are kept out of.

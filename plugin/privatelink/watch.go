@@ -28,13 +28,15 @@ func stampsOf(paths []string) map[string]fileStamp {
 	return stamps
 }
 
-// watch reloads the stanza when one of its files has changed, and saves what is
-// kept now and then, until stop is closed.
+// watch reloads the stanza when one of its files has changed, saves what is kept now
+// and then, and tells the log what has changed around the server, until stop is closed.
 func (r *running) watch(stop <-chan struct{}) {
 	ticker := time.NewTicker(watchInterval)
 	defer ticker.Stop()
 	saves := time.NewTicker(saveInterval)
 	defer saves.Stop()
+	looks := time.NewTicker(lookInterval)
+	defer looks.Stop()
 	for {
 		select {
 		case <-stop:
@@ -45,6 +47,8 @@ func (r *running) watch(stop <-chan struct{}) {
 			r.tellSilentNetworks(time.Now())
 			r.tellLimited()
 			r.tellUncatalogued()
+		case <-looks.C:
+			r.tellUpstreams(time.Now())
 		case <-saves.C:
 			r.saveAnswers()
 		}
