@@ -73,11 +73,12 @@ func TestSpentBudgetIsNamed(t *testing.T) {
 	}
 	defer func() { _ = socket.Close() }()
 	asked := 0
+	// Names below another parent would have their turn.
 	flood := func() {
 		for range 200 {
 			asked++
 			question := new(dns.Msg)
-			question.SetQuestion(fmt.Sprintf("x%d.example.", asked), dns.TypeA)
+			question.SetQuestion(fmt.Sprintf("x%d.database.windows.net.", asked), dns.TypeA)
 			packed, err := question.Pack()
 			if err != nil {
 				t.Fatal(err)
