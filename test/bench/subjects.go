@@ -90,7 +90,10 @@ func configureOurs(full bool, routes int) func(*place) ([]string, error) {
 			if err != nil {
 				return nil, err
 			}
-			stanza[0] += " budget=100000/16000 withhold-private"
+			stanza[0] += " budget=100000/16000"
+			if routes == 0 { // the names of routes are the company's, and have addresses inside
+				stanza[0] += " withhold-private"
+			}
 			stanza = append(stanza, "ratelimit 1000000", "cookies "+secret, "locally-served all")
 		}
 		if routes > 0 {
