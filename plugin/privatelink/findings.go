@@ -40,6 +40,15 @@ type reading struct {
 	reader  verdict.Reader
 }
 
+// forget begins anew for a configuration, in the memory of the one before.
+func (f *findings) forget(s *service) {
+	f.by = s
+	if f.sets == nil {
+		f.sets = make([][findingWays]reading, findingSets)
+	}
+	clear(f.sets)
+}
+
 // of judges the answer to a query. The finding lasts until the next call; a nil receiver
 // remembers nothing.
 func (f *findings) of(s *service, q *query, entry cache.Entry) verdict.Finding {
@@ -48,7 +57,7 @@ func (f *findings) of(s *service, q *query, entry cache.Entry) verdict.Finding {
 		return reader.Of(q.name, q.qtype, entry.Message(), s.catalog, s.private)
 	}
 	if f.by != s {
-		f.by, f.sets = s, make([][findingWays]reading, findingSets)
+		f.forget(s)
 	}
 	set := &f.sets[spread(entry.Identity())%findingSets]
 	for way := range set {
