@@ -88,21 +88,25 @@ func (s *socket) prepare() (err error) {
 	})
 }
 
-// enlarge asks for the buffers, beyond the system's limit if this process may, and returns
-// what it got for receiving.
+// enlarge asks for the buffers, and returns what it got for receiving.
 func enlarge(fd int) (int, error) {
-	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, receiveBuffer) != nil {
-		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, receiveBuffer); err != nil {
-			return 0, os.NewSyscallError("setting SO_RCVBUF", err)
-		}
+	if err := askForBuffer(fd, unix.SO_RCVBUFFORCE, unix.SO_RCVBUF, receiveBuffer); err != nil {
+		return 0, os.NewSyscallError("setting SO_RCVBUF", err)
 	}
-	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, sendBuffer) != nil {
-		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, sendBuffer); err != nil {
-			return 0, os.NewSyscallError("setting SO_SNDBUF", err)
-		}
+	if err := askForBuffer(fd, unix.SO_SNDBUFFORCE, unix.SO_SNDBUF, sendBuffer); err != nil {
+		return 0, os.NewSyscallError("setting SO_SNDBUF", err)
 	}
 	got, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF)
 	return got, os.NewSyscallError("reading SO_RCVBUF", err)
+}
+
+// askForBuffer asks for a buffer by force, beyond the system's limit, if this process may,
+// or else within it.
+func askForBuffer(fd, force, within, octets int) error {
+	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, force, octets) == nil {
+		return nil
+	}
+	return unix.SetsockoptInt(fd, unix.SOL_SOCKET, within, octets)
 }
 
 // askForLocal has the kernel tell the local address of each datagram where it varies.

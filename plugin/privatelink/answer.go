@@ -299,7 +299,7 @@ func (s *service) entryOf(landed *outcome, way *route, asked time.Time) (cache.E
 	stored, bounds := s.now(), s.lifetimes(landed)
 	if landed.answer == nil && landed.route != way {
 		// A tail failed, on a route whose return nobody who asks for the head looks for.
-		bounds.FailureTTL, bounds.RefreshHold = min(bounds.FailureTTL, failureHold), min(bounds.RefreshHold, failureHold)
+		bounds.RefreshHold = min(bounds.RefreshHold, failureHold)
 	}
 	if isOutage(landed.failure) {
 		// Silence is as old as its question, so that a return since then counts.

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
+
+	"github.com/privatelink-dns/privatelink-dns/plugin/ratelimit"
 )
 
 const (
@@ -47,17 +49,6 @@ type truncation struct {
 	told          time.Time
 }
 
-// networkOf is the network that shares a firewall with a client, as well as can be told:
-// a /24, or a /56, which is what a site gets.
-func networkOf(client netip.Addr) netip.Prefix {
-	bits := 56
-	if client.Is4() {
-		bits = 24
-	}
-	network, _ := client.Prefix(bits) // fails for more bits than there are only
-	return network
-}
-
 // truncated takes in that a client was sent a truncated answer.
 func (t *truncations) truncated(client netip.Addr, now time.Time) {
 	t.sent.Add(1)
@@ -66,7 +57,7 @@ func (t *truncations) truncated(client netip.Addr, now time.Time) {
 	if t.networks == nil {
 		t.networks, _ = simplelru.NewLRU[netip.Prefix, *truncation](maxSilent, nil) // fails for no size only
 	}
-	network := networkOf(client)
+	network := ratelimit.NetworkOf(client)
 	known, exists := t.networks.Get(network)
 	if !exists {
 		known = &truncation{since: now}
@@ -85,7 +76,7 @@ func (t *truncations) came(client netip.Addr) {
 	}
 	t.mutex.Lock()
 	defer t.mutex.Unlock()
-	t.networks.Remove(networkOf(client))
+	t.networks.Remove(ratelimit.NetworkOf(client))
 	t.waiting.Store(int32(t.networks.Len()))
 }
 

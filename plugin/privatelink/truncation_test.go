@@ -9,6 +9,8 @@ import (
 
 	"github.com/coredns/coredns/plugin/test"
 	"github.com/miekg/dns"
+
+	"github.com/privatelink-dns/privatelink-dns/plugin/ratelimit"
 )
 
 func TestNetworksThatDoNotComeByTCPAreTold(t *testing.T) {
@@ -65,8 +67,8 @@ func TestNetworkOfAClient(t *testing.T) {
 		{"2001:db8:1:2ff::9", "2001:db8:1:200::/56"},
 	}
 	for _, tc := range tests {
-		if got := networkOf(netip.MustParseAddr(tc.client)).String(); got != tc.want {
-			t.Errorf("networkOf(%s) = %s, want %s", tc.client, got, tc.want)
+		if got := ratelimit.NetworkOf(netip.MustParseAddr(tc.client)).String(); got != tc.want {
+			t.Errorf("NetworkOf(%s) = %s, want %s", tc.client, got, tc.want)
 		}
 	}
 }
